@@ -1,0 +1,47 @@
+"""The kernel equals the reference, on everything that can be drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import event, given, settings
+
+from simulations import kernel, reference
+from simulations.run import COMPLETED, SPILLED, Trail
+from strategies import scenarios, traces
+
+
+def assert_equal(expected: Trail, computed: Trail) -> None:
+    """Every array, every launch."""
+    for name in expected.requests.dtype.names:
+        np.testing.assert_array_equal(
+            computed.requests[name], expected.requests[name], err_msg=name
+        )
+    np.testing.assert_array_equal(computed.launches, expected.launches)
+    assert computed.complete == expected.complete
+
+
+def check(trace, scenario) -> None:
+    rules = scenario.rules(trace)
+    expected = reference.simulate(trace, rules)
+    assert_equal(expected, kernel.simulate(trace, rules))
+    status = expected.requests["status"]
+    event(f"preempts: {bool(expected.requests['preemptions'].any())}")
+    event(f"refuses: {bool((status != COMPLETED).any())}")
+    event(f"spills: {bool((status == SPILLED).any())}")
+    event(f"scales up: {len(expected.launches) > rules.start_chunks}")
+
+
+@settings(max_examples=2000)
+@given(traces(), scenarios())
+def test_kernel_equals_reference(trace, scenario):
+    """2,000 endpoints with every policy on and off, ties everywhere."""
+    check(trace, scenario)
+
+
+@pytest.mark.slow
+@settings(max_examples=20_000)
+@given(traces(max_requests=120), scenarios())
+def test_kernel_equals_reference_at_length(trace, scenario):
+    """Ten times as many, three times as long."""
+    check(trace, scenario)
