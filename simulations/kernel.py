@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
 from simulations import laws, ticks
 from simulations.run import (

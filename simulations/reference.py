@@ -29,7 +29,9 @@ from simulations.scenario import OVERFLOW_CODES, Rules
 from simulations.ticks import NEVER, TICKS_PER_S
 from simulations.trace import Trace
 
-ITERATION_ENDS, CHUNK_READY, AUTOSCALER_DECIDES, RETRY, ARRIVAL, DISPATCH, ITERATION_STARTS = range(7)
+ITERATION_ENDS, CHUNK_READY, AUTOSCALER_DECIDES, RETRY, ARRIVAL, DISPATCH, ITERATION_STARTS = range(
+    7
+)
 
 
 def simulate(trace: Trace, rules: Rules) -> Trail:
@@ -223,7 +225,9 @@ class Endpoint:
         self.unresolved = len(trace)
         self.in_flight = 0
         self.last_completion = 0
-        self.metric = InFlightMean(rules) if rules.metric == laws.METRIC_IN_FLIGHT else OfferedMean(rules)
+        self.metric = (
+            InFlightMean(rules) if rules.metric == laws.METRIC_IN_FLIGHT else OfferedMean(rules)
+        )
         self.wishes: deque[tuple[int, int]] = deque([(0, rules.start_chunks)])
 
     @property
@@ -285,7 +289,8 @@ class Endpoint:
         while self.window and self.window[0][0] <= self.now - rules.window_ticks:
             self.window.popleft()
         counted = sum(
-            r.input + (r.output if self.requests["status"][r.index] else rules.window_estimate_tokens)
+            r.input
+            + (r.output if self.requests["status"][r.index] else rules.window_estimate_tokens)
             for _, r in self.window
         )
         estimate = request.input + rules.window_estimate_tokens
@@ -350,7 +355,9 @@ class Endpoint:
     @property
     def starting(self) -> list[Chunk]:
         """Chunks on their way, oldest first."""
-        return sorted((c for c in self.chunks.values() if c.state == "starting"), key=lambda c: c.launch)
+        return sorted(
+            (c for c in self.chunks.values() if c.state == "starting"), key=lambda c: c.launch
+        )
 
     @property
     def total(self) -> int:
@@ -391,7 +398,9 @@ class Endpoint:
         """Begin to start a chunk; it serves after the start delay."""
         number = len(self.launches)
         fraction = laws.draw(self.rules.seed, laws.PURPOSE_START_DELAY, number, 0)
-        delay = self.rules.start_delay_ticks + laws.drawn_ticks(fraction, self.rules.start_spread_ticks)
+        delay = self.rules.start_delay_ticks + laws.drawn_ticks(
+            fraction, self.rules.start_spread_ticks
+        )
         chunk = self.launch(self.now + delay)
 
         def becomes_ready() -> None:
@@ -433,7 +442,9 @@ class Endpoint:
         if floor == 0:
             idle = self.now - self.last_completion
             floor = laws.zero_floor(total, self.in_flight, idle, rules.idle_to_zero_ticks)
-        wish = laws.wanted_chunks(mean, rules.target, rules.tolerance, total, floor, rules.max_chunks)
+        wish = laws.wanted_chunks(
+            mean, rules.target, rules.tolerance, total, floor, rules.max_chunks
+        )
         self.wishes.append((number, wish))
         while self.wishes[0][0] <= number - rules.down_records:
             self.wishes.popleft()
@@ -445,7 +456,12 @@ class Endpoint:
             largest = max(wish for _, wish in self.wishes)
             for _ in range(total - max(largest, total - rules.step_down_chunks, floor)):
                 self.remove_one()
-        self.at((number + 1) * rules.decide_ticks, AUTOSCALER_DECIDES, 0, lambda: self.decide(number + 1))
+        self.at(
+            (number + 1) * rules.decide_ticks,
+            AUTOSCALER_DECIDES,
+            0,
+            lambda: self.decide(number + 1),
+        )
 
     def remove_one(self) -> None:
         """Remove the newest starting chunk, else the ready one with the least to do (highest index on ties)."""
@@ -483,7 +499,9 @@ class InFlightMean:
     def mean(self, decision: int) -> float:
         """The mean over the last intervals, as many as there have been."""
         seconds, ticks = divmod(sum(self.intervals), TICKS_PER_S)
-        return laws.mean_metric(seconds, ticks, min(decision, self.rules.up_intervals), self.rules.decide_ticks)
+        return laws.mean_metric(
+            seconds, ticks, min(decision, self.rules.up_intervals), self.rules.decide_ticks
+        )
 
 
 class OfferedMean:
