@@ -130,7 +130,7 @@ def wanted_chunks(
     wanted = total
     if total <= 0 or abs(mean / (target * float(total)) - 1.0) > tolerance:
         # A metric beyond any ceiling must not overflow the conversion to an integer.
-        wanted = int(math.ceil(min(mean / target, float(ceiling))))
+        wanted = math.ceil(min(mean / target, float(ceiling)))
     return max(floor, min(wanted, ceiling))
 
 
