@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from planner.bench import Bench
 from planner.offer import Offer
 from simulations.capacity import Capacity
 from simulations.cost import HOURS_PER_MONTH, pay_per_token_usd
@@ -15,9 +15,6 @@ from simulations.cost import usd_per_hour as hourly
 from simulations.outcome import Outcome
 from simulations.ticks import TICKS_PER_S
 from simulations.trace import Trace
-
-if TYPE_CHECKING:
-    from planner.recommendation import Bench
 
 MINUTE_TICKS = 60 * TICKS_PER_S
 DOCUMENTED_SAMPLE = (2, 3)

@@ -137,7 +137,8 @@ class State(NamedTuple):
 
 
 # Nothing is allocated, so nothing is counted: reference counts would cost more than the simulation.
-_part = numba.njit(nogil=True, no_cpython_wrapper=True, error_model="numpy", _nrt=False)
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
+_part: Any = numba.njit(**_OPTIONS, no_cpython_wrapper=True)
 
 
 def _compiled_laws() -> types.SimpleNamespace:
@@ -865,7 +866,7 @@ def _entry(sources_sha256: str) -> Any:
     """Return the compiled simulation. The checksum is a part of the cache's key, since numba itself
     looks at this file alone and would go on with laws that have changed."""
 
-    @numba.njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
+    @numba.njit(cache=True, **_OPTIONS)
     def run(st, rules, begin):
         _ = sources_sha256
         if begin:
@@ -960,3 +961,12 @@ def _enlarged(state: State, rules: Rules) -> State:
         new[: len(old)] = old
         changed[name] = new
     return state._replace(**changed)
+
+
+def is_compiled() -> bool:
+    """Whether the compiled simulation is at hand; if not, the first run takes about half a minute more."""
+    if _run.signatures:
+        return True
+    newest_source = max(Path(source).stat().st_mtime for source in (__file__, laws.__file__))
+    indices = Path(_run.stats.cache_path).glob(f"{Path(__file__).stem}.*.nbi")
+    return any(index.stat().st_mtime >= newest_source for index in indices)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
+from typing import Any, cast
 
 import numpy as np
 import simpy
@@ -56,7 +58,8 @@ class Moment(simpy.Event):
         self._ok = True
         self._value = None
         self.callbacks.append(lambda _: action())
-        env.schedule(self, priority=kind * 2**40 + index, delay=tick - env.now)
+        place = cast(Any, kind * 2**40 + index)  # SimPy's own type says 0 or 1; its heap takes any
+        env.schedule(self, priority=place, delay=tick - int(env.now))
 
 
 class Request:
@@ -245,7 +248,7 @@ class Endpoint:
             self.become_ready(self.launch(ready_tick=0))
         for index in range(len(self.trace)):
             request = Request(index, self.trace)
-            self.at(request.arrival, ARRIVAL, index, lambda request=request: self.arrive(request))
+            self.at(request.arrival, ARRIVAL, index, partial(self.arrive, request))
         self.at(self.rules.decide_ticks, AUTOSCALER_DECIDES, 0, lambda: self.decide(1))
         while self.unresolved or self.env.peek() <= self.rules.horizon_ticks:
             tick = self.env.peek()

@@ -117,8 +117,9 @@ class Run:
                 "input_tokens": self.trace.input_tokens,
                 "cached_tokens": self.trace.cached_tokens,
                 "output_tokens": self.trace.output_tokens,
-                "status": pd.Categorical.from_codes(
-                    rows["status"] - 1, categories=list(STATUS_NAMES.values())
+                "status": pd.Categorical(
+                    [STATUS_NAMES[int(code)] for code in rows["status"]],
+                    categories=list(STATUS_NAMES.values()),
                 ),
                 "attempts": rows["attempts"],
                 "chunk": rows["chunk"],
@@ -254,7 +255,8 @@ def _mean_alive(
         ordered = np.sort(times)
         sums = np.concatenate([[0.0], np.cumsum(ordered / TICKS_PER_S)])
         count = np.searchsorted(ordered, edges)
-        return count * (edges / TICKS_PER_S) - sums[count]
+        total: npt.NDArray[np.float64] = count * (edges / TICKS_PER_S) - sums[count]
+        return total
 
     area = lived(begin) - lived(np.maximum(begin, end))
     mean: npt.NDArray[np.float64] = np.diff(area) / (np.diff(edges) / TICKS_PER_S)

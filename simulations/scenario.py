@@ -146,7 +146,7 @@ class Autoscaler:
         step_up_chunks: chunks that one decision may start; None means any number.
         step_up_fraction: or this share of those there are, whichever is more.
         step_down_chunks: chunks that one decision may remove; None means any number.
-        preset: the name this was made from.
+        preset: the name this was made from (see autoscalers.py).
 
     Source: *assumed* for provisioned throughput; the times are those of Databricks custom model serving
     (databricks.com/blog, 2026-06-10), the start delay is SageServe's 155 s (public range 10 s to 8 min).
@@ -215,25 +215,6 @@ class Autoscaler:
         for name in ("step_up_chunks", "step_down_chunks"):
             value = getattr(self, name)
             _require(value is None or value >= 1, name, value, ">= 1, or None for any number")
-
-
-PRESETS: dict[str, Autoscaler] = {
-    "databricks": Autoscaler(),
-    # Kubernetes' horizontal pod autoscaler: kubernetes.io, "Horizontal Pod Autoscaling", read 2026-11-22:
-    # sync 15 s, tolerance 10 %, scale-down stabilisation 300 s, at most the larger of 4 pods and 100 % up.
-    "hpa": Autoscaler(
-        decide_every_s=15.0,
-        up_window_s=15.0,
-        down_window_s=300.0,
-        tolerance=0.1,
-        step_up_chunks=4,
-        step_up_fraction=1.0,
-        preset="hpa",
-    ),
-    # As many chunks as there were at the start, for ever.
-    "fixed": Autoscaler(preset="fixed"),
-}
-"""Autoscalers by name. `fixed` takes min = max; the range is widened to nothing by `Scenario`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ class Trace:
 
     def __post_init__(self) -> None:
         n = len(self.arrival_ticks)
-        columns = {
+        columns: dict[str, tuple[npt.NDArray[Any], type[np.generic]]] = {
             "arrival_ticks": (self.arrival_ticks, np.int64),
             "input_tokens": (self.input_tokens, np.int32),
             "cached_tokens": (self.cached_tokens, np.int32),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import event, given, settings
+from strategies import scenarios, traces
 
 from simulations import kernel, reference
 from simulations.run import COMPLETED, SPILLED, Trail
-from strategies import scenarios, traces
 
 
 def assert_equal(expected: Trail, computed: Trail) -> None:

@@ -1,0 +1,300 @@
+"""The file that an answer becomes: recommendation.json, with a schema version and a checksum.
+
+`artifact` turns a recommendation into plain data under the keys that users' scripts rely on; `write` puts
+it in place whole or not at all; `read` refuses what was changed by hand or made by a newer version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from planner import explanation
+from planner.recommendation import Recommendation
+from planner.search import Trial
+from simulations.capacity import Capacity, TokenChunks
+from simulations.errors import InputError
+from simulations.ticks import TICKS_PER_S
+
+SCHEMA_VERSION = 1
+MOST_EVENTS = 5000
+"""Scale events written out; a longer list says how many it left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """Where the traffic came from, for the record.
+
+    Args:
+        path: as the user gave it.
+        sha256: of the file's bytes.
+        format: what it was read as.
+        dropped: rows left out, by reason.
+        notes: what reading it brought up, a sentence each.
+    """
+
+    path: str
+    sha256: str
+    format: str
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def artifact(
+    made: Recommendation, workload: Workload, *, command: str, created_at: str, version: str
+) -> dict[str, Any]:
+    """Return a recommendation as the plain data of recommendation.json.
+
+    Args:
+        made: the recommendation.
+        workload: where its traffic came from.
+        command: what gives it again.
+        created_at: ISO 8601; a clock is the caller's affair.
+        version: of ptplan.
+    """
+    offer, chosen = made.offer, made.chosen
+    data = {
+        "schema_version": SCHEMA_VERSION,
+        "ptplan_version": version,
+        "created_at": created_at,
+        "command": command,
+        "inputs": {
+            "workload": {
+                "path": workload.path,
+                "sha256": workload.sha256,
+                "format": workload.format,
+                "requests": len(made.trace),
+                "span_s": made.trace.span_s,
+                "dropped": dict(workload.dropped),
+            },
+            "model": offer.name,
+            "model_version": offer.version,
+            "seed": made.seed,
+            "futures": 1,
+        },
+        "scenario": {
+            "service": asdict(made.scenario.service),
+            "autoscaler": asdict(made.scenario.autoscaler),
+            "admission": asdict(made.scenario.admission),
+            "client": asdict(made.scenario.client),
+            "overflow": asdict(made.scenario.overflow),
+            "start_chunks": made.scenario.start_chunks,
+            "shape": str(made.scenario.shape),
+        },
+        "unloaded": asdict(offer.unloaded) | {"shape": str(offer.shape)},
+        "objective": {
+            **{limit.key: limit.seconds for limit in made.objective.limits},
+            "max_refused_fraction": made.objective.max_refused_fraction,
+            "hold_in_fraction": made.objective.hold_in_fraction,
+            "definition": made.objective.definition,
+        },
+        "price": asdict(offer.price)
+        | {"candidates": [asdict(pairing) | {"text": str(pairing)} for pairing in offer.pairings]},
+        "feasible": made.feasible,
+        "endpoint": made.endpoint,
+        "capacity": capacity_data(made.capacity, offer.size_source),
+        "request": made.request.as_dict(),
+        "outcome": _outcome(chosen),
+        "held_in": {"successes": int(made.feasible), "futures": 1, "low": None},
+        "confidence": "one future, no interval",
+        "search": "proved" if made.found.proved else "not proved",
+        "search_note": made.found.note,
+        "alternatives": [
+            {
+                "capacity": _range(offer.capacity(trial.min_chunks, trial.max_chunks)),
+                "outcome": trial.outcome.figures(),
+                "feasible": trial.verdict.holds,
+                "chosen": trial is chosen,
+                "why": explanation.why(trial, chosen, made.objective),
+            }
+            for trial in made.found.trials
+        ],
+        "next_cheaper": _next_cheaper(made),
+        "next_safer": _next_safer(made),
+        "baselines": [
+            {
+                "name": row.name,
+                "capacity": None if row.capacity is None else _range(row.capacity),
+                "outcome": None if row.outcome is None else row.outcome.figures(),
+                "feasible": row.holds,
+                "usd_per_month": row.usd_per_month,
+                "note": row.note,
+            }
+            for row in made.baselines
+        ],
+        "timeline": _timeline(made),
+        "reasons": list(made.reasons),
+        "warnings": [*workload.notes, *made.warnings],
+        "assumptions": [asdict(row) for row in made.assumptions],
+    }
+    return {**data, "sha256": checksum(data)}
+
+
+def capacity_data(capacity: Capacity, source: str) -> dict[str, Any]:
+    """Return a capacity under the keys of recommendation.json."""
+    return _range(capacity) | {"chunk_source": source}
+
+
+def _range(capacity: Capacity) -> dict[str, Any]:
+    if isinstance(capacity, TokenChunks):
+        return {
+            "kind": "token_chunks",
+            "chunk_tokens_per_s": capacity.size_tokens_per_s,
+            "min_chunks": capacity.min_chunks,
+            "max_chunks": capacity.max_chunks,
+            "min_provisioned_throughput": capacity.min_tokens_per_s,
+            "max_provisioned_throughput": capacity.max_tokens_per_s,
+        }
+    return {
+        "kind": "model_units",
+        "unit_step": capacity.step_units,
+        "provisioned_model_units": capacity.units,
+        "tokens_per_s_per_step": capacity.tokens_per_s_per_step,
+        "burst_scaling_enabled": capacity.burst,
+    }
+
+
+def figure(value: float | None) -> dict[str, Any]:
+    """Return a figure of one future: a value and no interval; unknown is null with the reason."""
+    known = {"value": value, "low": None, "high": None, "p05": None, "p95": None}
+    return known if value is not None else known | {"reason": "not known, or never reached"}
+
+
+def _outcome(trial: Trial) -> dict[str, Any]:
+    """Return an outcome with every figure as value and interval."""
+    data: dict[str, Any] = {}
+    for key, value in trial.outcome.figures().items():
+        if isinstance(value, dict):
+            data[key] = {part: figure(number) for part, number in value.items()}
+        else:
+            data[key] = figure(value)
+    data["usd_per_month"]["extrapolated"] = True
+    data["usd_at_1h_granularity"] = figure(trial.outcome.bill.usd_at_1h)
+    return data
+
+
+def _next_cheaper(made: Recommendation) -> dict[str, Any] | None:
+    near = made.next_cheaper
+    if near is None:
+        return None
+    return {
+        "capacity": _range(made.offer.capacity(near.trial.min_chunks, near.trial.max_chunks)),
+        "failed_limit": near.miss.limit,
+        "by": near.miss.by,
+        "when": near.when,
+        "when_s": near.when_s,
+        "why": explanation.miss_text(near.miss, made.objective),
+        "chunk_hours": near.trial.outcome.bill.chunk_hours,
+        "usd_per_month": near.trial.outcome.usd_per_month,
+    }
+
+
+def _next_safer(made: Recommendation) -> dict[str, Any] | None:
+    near = made.next_safer
+    if near is None:
+        return None
+    return {
+        "capacity": _range(made.offer.capacity(near.trial.min_chunks, near.trial.max_chunks)),
+        "attainment": near.trial.outcome.attainment["all"].fraction,
+        "chunk_hours": near.trial.outcome.bill.chunk_hours,
+        "usd_per_month": near.trial.outcome.usd_per_month,
+    }
+
+
+def _timeline(made: Recommendation) -> dict[str, Any]:
+    table = made.run.timeline()
+    launches = made.run.trail.launches
+    events = [
+        {"t_s": int(row[f"{what}_ticks"]) / TICKS_PER_S, "what": what, "chunk": int(row["chunk"])}
+        for row in launches
+        for what in ("started", "ready", "draining", "released")
+        if 0 < row[f"{what}_ticks"] <= made.trace.span_ticks
+        and (what != "ready" or row["ready_ticks"] <= row["released_ticks"])
+    ]
+    events.sort(key=lambda event: (event["t_s"], event["chunk"]))
+    return {
+        "t_s": table["t_s"].tolist(),
+        "offered_tokens_per_s": table["offered_tokens_per_s"].tolist(),
+        "ready_chunks": table["ready_chunks"].tolist(),
+        "refused": table["refused"].tolist(),
+        "events": events[:MOST_EVENTS],
+        "events_left_out": max(0, len(events) - MOST_EVENTS),
+    }
+
+
+def checksum(data: Mapping[str, Any]) -> str:
+    """Return the sha256 of plain data, whatever the order of its keys.
+
+    >>> checksum({"a": 1, "b": 2}) == checksum({"b": 2, "a": 1})
+    True
+    """
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), default=_plain, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def to_json(data: Mapping[str, Any]) -> str:
+    """Return plain data as indented JSON; a number that is not finite is a defect and raises ValueError."""
+    return json.dumps(data, indent=2, default=_plain, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is not plain data")
+
+
+def write(path: Path, text: str) -> None:
+    """Put a file in place whole: written beside it, then renamed.
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written: {error.strerror or error}; choose another --out"
+        ) from error
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return a recommendation from its file.
+
+    Raises:
+        InputError: it is no recommendation, was changed after it was written, or is of a newer version.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON ({error}); give a recommendation.json") from error
+    if not isinstance(data, dict) or "capacity" not in data or "schema_version" not in data:
+        raise InputError(
+            f"{path} is not a recommendation; give the recommendation.json of `recommend`"
+        )
+    if data["schema_version"] != SCHEMA_VERSION:
+        raise InputError(
+            f"{path} has schema version {data['schema_version']!r}, and this ptplan reads {SCHEMA_VERSION}; make it anew"
+        )
+    stated = data.pop("sha256", None)
+    if stated != checksum(data):
+        raise InputError(f"{path} was changed after it was written (checksum); make it anew")
+    return {**data, "sha256": stated}

@@ -1,0 +1,207 @@
+"""The flags that commands share, in groups: what traffic, which model, what promise, how it behaves.
+
+Each group is a dataclass whose fields are flags; `takes` gives a command all flags of some groups and
+hands it the filled dataclasses. Parsing and help are typer's; nothing here computes.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+
+def _option(help_text: str, panel: str, *names: str, metavar: str | None = None) -> Any:
+    return typer.Option(
+        *names, help=help_text, rich_help_panel=panel, metavar=metavar, show_default=False
+    )
+
+
+TRAFFIC, MODEL, PRICE, PROMISE = "Traffic", "Model", "Price", "Promise"
+ENDPOINT, OUTPUT = "Endpoint and clients (assumed defaults)", "Output"
+
+Text = str | None
+Whole = int | None
+Number = float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficFlags:
+    """How a file of traffic is read."""
+
+    columns: Annotated[
+        Text,
+        _option(
+            "which columns are which", TRAFFIC, metavar="arrival=A,input=B,output=C[,cached=D]"
+        ),
+    ] = None
+    on_bad: Annotated[
+        Text, _option("what to do with bad rows [fail]", TRAFFIC, metavar="fail|drop")
+    ] = None
+    time_unit: Annotated[
+        Text, _option("unit of numeric arrival times", TRAFFIC, metavar="s|ms|us|ns|min")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFlags:
+    """Which model, in what steps, how fast, at what price."""
+
+    model: Annotated[
+        Text, _option("the model in Unity Catalog", MODEL, metavar="NAME[:VERSION]")
+    ] = None
+    base_model: Annotated[
+        Text, _option("what your own model was tuned from", MODEL, metavar="NAME")
+    ] = None
+    chunk_tokens_per_s: Annotated[
+        Whole, _option("the model's throughput_chunk_size", MODEL, metavar="N")
+    ] = None
+    unit_step: Annotated[Whole, _option("increment of model units", MODEL, metavar="N")] = None
+    tokens_per_s_per_step: Annotated[
+        Whole, _option("what one step of units serves", MODEL, metavar="N")
+    ] = None
+    service: Annotated[Text, _option("a calibrated service.toml", MODEL, metavar="FILE")] = None
+    shape: Annotated[
+        Text, _option("tokens at which tokens/s are rated [2048:256]", MODEL, metavar="IN:OUT")
+    ] = None
+    share: Annotated[
+        Text, _option("how a chunk shares a GPU [slots]", MODEL, metavar="slots|time")
+    ] = None
+    cloud: Annotated[Text, _option("of the workspace [aws]", PRICE, metavar="aws|azure|gcp")] = None
+    region: Annotated[Text, _option("of the workspace [us-east-1]", PRICE, metavar="NAME")] = None
+    price_tier: Annotated[
+        Text, _option("of the hourly rate [scaling]", PRICE, metavar="scaling|entry")
+    ] = None
+    dbu_per_chunk_hour: Annotated[
+        Number, _option("rate of one chunk or step", PRICE, metavar="X")
+    ] = None
+    usd_per_dbu: Annotated[Number, _option("price of a DBU", PRICE, metavar="X")] = None
+    usd_per_chunk_hour: Annotated[
+        Number, _option("rate of one chunk or step", PRICE, metavar="X")
+    ] = None
+    input_price: Annotated[
+        Number, _option("pay-per-token, USD per million input tokens", PRICE, metavar="X")
+    ] = None
+    output_price: Annotated[
+        Number, _option("pay-per-token, USD per million output tokens", PRICE, metavar="X")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class PromiseFlags:
+    """What is promised to the users of the endpoint."""
+
+    ttft_p50: Annotated[
+        Text, _option("time to first token, 50 % of requests", PROMISE, metavar="DURATION")
+    ] = None
+    ttft_p90: Annotated[
+        Text, _option("time to first token, 90 % of requests", PROMISE, metavar="DURATION")
+    ] = None
+    ttft_p95: Annotated[
+        Text, _option("time to first token, 95 % of requests", PROMISE, metavar="DURATION")
+    ] = None
+    ttft_p99: Annotated[
+        Text, _option("time to first token, 99 % of requests", PROMISE, metavar="DURATION")
+    ] = None
+    tpot_p50: Annotated[
+        Text, _option("time per output token, 50 % of requests", PROMISE, metavar="DURATION")
+    ] = None
+    tpot_p90: Annotated[
+        Text, _option("time per output token, 90 % of requests", PROMISE, metavar="DURATION")
+    ] = None
+    tpot_p95: Annotated[
+        Text, _option("time per output token, 95 % of requests", PROMISE, metavar="DURATION")
+    ] = None
+    tpot_p99: Annotated[
+        Text, _option("time per output token, 99 % of requests", PROMISE, metavar="DURATION")
+    ] = None
+    e2e_p50: Annotated[
+        Text, _option("time to last token, 50 % of requests", PROMISE, metavar="DURATION")
+    ] = None
+    e2e_p90: Annotated[
+        Text, _option("time to last token, 90 % of requests", PROMISE, metavar="DURATION")
+    ] = None
+    e2e_p95: Annotated[
+        Text, _option("time to last token, 95 % of requests", PROMISE, metavar="DURATION")
+    ] = None
+    e2e_p99: Annotated[
+        Text, _option("time to last token, 99 % of requests", PROMISE, metavar="DURATION")
+    ] = None
+    max_refused: Annotated[
+        Text, _option("refused for good, of those that arrived [0.1%]", PROMISE, metavar="SHARE")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class BehaviourFlags:
+    """How the endpoint and its clients behave."""
+
+    autoscaler: Annotated[
+        Text, _option("how it scales [databricks]", ENDPOINT, metavar="databricks|hpa|fixed|FILE")
+    ] = None
+    start_delay: Annotated[
+        Text, _option("until a new chunk serves [155s]", ENDPOINT, metavar="DURATION")
+    ] = None
+    start_chunks: Annotated[Whole, _option("chunks at the start", ENDPOINT, metavar="N")] = None
+    queue_at: Annotated[
+        Text, _option("where requests wait [endpoint]", ENDPOINT, metavar="endpoint|chunk")
+    ] = None
+    queue_limit: Annotated[
+        Text,
+        _option("requests that may wait per chunk [2 x its slots]", ENDPOINT, metavar="N|none"),
+    ] = None
+    retries: Annotated[Whole, _option("of a refused client [2]", ENDPOINT, metavar="N")] = None
+    deadline: Annotated[
+        Text, _option("no retry starts later [597s]", ENDPOINT, metavar="DURATION")
+    ] = None
+    overflow: Annotated[
+        Text,
+        _option("what becomes of a refused request [retry]", ENDPOINT, metavar="retry|spill|lose"),
+    ] = None
+    seed: Annotated[Whole, _option("of all draws [0]", ENDPOINT, metavar="N")] = None
+
+
+def takes(*groups: type[Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command the flags of some groups; it is handed one filled dataclass a group, by keyword.
+
+    The keyword is the group's name in lower case without "Flags".
+    """
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        keywords = {group: group.__name__.removesuffix("Flags").lower() for group in groups}
+        own = [
+            parameter.replace(annotation=get_type_hints(command, include_extras=True)[name])
+            for name, parameter in inspect.signature(command).parameters.items()
+            if name not in keywords.values()
+        ]
+        flags = [
+            inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=field.default,
+                annotation=get_type_hints(group, include_extras=True)[field.name],
+            )
+            for group in groups
+            for field in fields(group)
+        ]
+
+        @functools.wraps(command)
+        def run(**given: Any) -> Any:
+            filled = {
+                keyword: group(**{field.name: given.pop(field.name) for field in fields(group)})
+                for group, keyword in keywords.items()
+            }
+            return command(**given, **filled)
+
+        signature = inspect.Signature(
+            [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own] + flags
+        )
+        run.__signature__ = signature  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
+        return run
+
+    return decorate

@@ -1,0 +1,219 @@
+"""recommendation.json in, the view model of a report out. The only place that knows both."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import reports
+from reports import numbers
+from simulations.capacity import Capacity, ModelUnits, TokenChunks
+from simulations.cost import HOURS_PER_MONTH
+from simulations.trace import Shape
+
+LATENCIES = [
+    f"{metric}_p{percent}_s" for metric in ("ttft", "e2e", "tpot") for percent in (50, 95, 99)
+]
+
+
+def report_of(data: Mapping[str, Any]) -> reports.Report:
+    """Return what a recommendation shows.
+
+    Args:
+        data: a recommendation as `artifacts.artifact` makes it and `artifacts.read` reads it.
+    """
+    outcome = data["outcome"]
+    workload = data["inputs"]["workload"]
+    return reports.Report(
+        decision=reports.Decision(
+            capacity=_capacity(data["capacity"]),
+            model=_model_name(data["inputs"]),
+            endpoint=data["endpoint"],
+            feasible=data["feasible"],
+        ),
+        promise=reports.Promise(
+            limits=_limits(data["objective"], outcome),
+            definition=data["objective"]["definition"],
+            attainment_fraction=outcome["attainment"]["all"]["value"],
+            held_in=data["confidence"],
+        ),
+        cost=_cost(data),
+        inputs=reports.Inputs(
+            file=workload["path"],
+            sha256=workload["sha256"],
+            format=workload["format"],
+            n_requests=workload["requests"],
+            span_s=workload["span_s"],
+            dropped=workload["dropped"],
+        ),
+        request=reports.Request(
+            method=data["request"]["method"],
+            path=data["request"]["path"],
+            body=json.dumps(data["request"]["body"], indent=2),
+            missing=tuple(data["request"]["missing"]),
+        ),
+        command=data["command"],
+        created_at=data["created_at"],
+        ptplan_version=data["ptplan_version"],
+        reasons=data["reasons"],
+        warnings=data["warnings"],
+        next_cheaper=_cheaper(data["next_cheaper"]),
+        next_safer=_safer(data["next_safer"]),
+        timeline=reports.Timeline(
+            **{
+                name: data["timeline"][name]
+                for name in ("t_s", "offered_tokens_per_s", "ready_chunks", "refused")
+            }
+        ),
+        ranges=[_range(row) for row in data["alternatives"]],
+        search=f"{data['search']}: {data['search_note']}",
+        baselines=[_baseline(row) for row in data["baselines"]],
+        unloaded=reports.Unloaded(
+            shape=_shape(data["unloaded"]["shape"]),
+            ttft_s=data["unloaded"]["ttft_s"],
+            tpot_s=data["unloaded"]["tpot_s"],
+            e2e_s=data["unloaded"]["e2e_s"],
+        ),
+        assumptions=[
+            reports.Assumption(
+                name=row["name"],
+                value=_value_text(row["value"]),
+                source=row["source"],
+                date=row["date"],
+                assumed=row["assumed"],
+            )
+            for row in data["assumptions"]
+        ],
+    )
+
+
+def _model_name(inputs: Mapping[str, Any]) -> str:
+    version = inputs["model_version"]
+    return f"{inputs['model']}:{version}" if version else str(inputs["model"])
+
+
+def _shape(text: str) -> Shape:
+    input_tokens, output_tokens = text.split(":")
+    return Shape(int(input_tokens), int(output_tokens))
+
+
+def _capacity(data: Mapping[str, Any]) -> Capacity:
+    if data["kind"] == "token_chunks":
+        return TokenChunks(data["chunk_tokens_per_s"], data["min_chunks"], data["max_chunks"])
+    return ModelUnits(
+        data["unit_step"],
+        data["provisioned_model_units"],
+        data["tokens_per_s_per_step"],
+        data["burst_scaling_enabled"],
+    )
+
+
+def _limits(objective: Mapping[str, Any], outcome: Mapping[str, Any]) -> list[reports.Limit]:
+    limits = []
+    for key, seconds in objective.items():
+        found = re.fullmatch(r"(ttft|tpot|e2e)_p(\d+)_s", key)
+        if found:
+            percentile = int(found[2])
+            reached = outcome["attainment"][key]["value"]
+            limits.append(
+                reports.Limit(
+                    metric=found[1],  # type: ignore[arg-type]
+                    limit=seconds,
+                    percentile=percentile,
+                    reached_fraction=reached,
+                    kept=reached * 100 >= percentile,
+                )
+            )
+    refused, allowed = outcome["refused_fraction"]["value"], objective["max_refused_fraction"]
+    limits.append(
+        reports.Limit(
+            metric="refused", limit=allowed, reached_fraction=refused, kept=refused <= allowed
+        )
+    )
+    return limits
+
+
+def _cost(data: Mapping[str, Any]) -> reports.Cost:
+    outcome = data["outcome"]
+    span_h = data["inputs"]["workload"]["span_s"] / 3600
+    hours = outcome["chunk_hours"]["value"]
+    candidates = data["price"]["candidates"]
+    return reports.Cost(
+        chunk_hours=hours,
+        usd_per_hour=outcome["usd_per_hour"]["value"],
+        usd_per_month=outcome["usd_per_month"]["value"],
+        note="730 hours, as if every hour looked like these",
+        pairings=[
+            reports.Pairing(
+                chunk_tokens_per_s=row["size"],
+                usd_per_chunk_hour=row["usd_per_chunk_hour"],
+                # What these chunk-hours cost holds only for the size that was simulated.
+                usd_per_month=hours / span_h * row["usd_per_chunk_hour"] * HOURS_PER_MONTH
+                if row["size"] == _size(data["capacity"])
+                else None,
+                note=f"{row['dbu_per_h']:g} DBU/h ({row['tier']}); size: {row['size_source']}",
+            )
+            for row in candidates
+        ],
+    )
+
+
+def _size(capacity: Mapping[str, Any]) -> int:
+    return int(capacity.get("chunk_tokens_per_s") or capacity["unit_step"])
+
+
+def _cheaper(data: Mapping[str, Any] | None) -> reports.Neighbour | None:
+    if data is None:
+        return None
+    return reports.Neighbour(
+        capacity=_capacity(data["capacity"]),
+        why=f"{data['why']}, most of it from {data['when']}",
+        usd_per_month=data["usd_per_month"],
+        chunk_hours=data["chunk_hours"],
+    )
+
+
+def _safer(data: Mapping[str, Any] | None) -> reports.Neighbour | None:
+    if data is None:
+        return None
+    return reports.Neighbour(
+        capacity=_capacity(data["capacity"]),
+        why=f"{numbers.percent(data['attainment'])} of requests keep every limit",
+        usd_per_month=data["usd_per_month"],
+        chunk_hours=data["chunk_hours"],
+    )
+
+
+def _range(row: Mapping[str, Any]) -> reports.RangeRow:
+    outcome = row["outcome"]
+    return reports.RangeRow(
+        capacity=_capacity(row["capacity"]),
+        feasible=row["feasible"],
+        why=row["why"],
+        chosen=row["chosen"],
+        usd_per_month=outcome["usd_per_month"],
+        chunk_hours=outcome["chunk_hours"],
+        attainment_fraction=outcome["attainment"]["all"],
+        refused_fraction=outcome["refused_fraction"],
+        **{key: outcome[key] for key in LATENCIES},
+    )
+
+
+def _baseline(row: Mapping[str, Any]) -> reports.BaselineRow:
+    outcome = row["outcome"]
+    return reports.BaselineRow(
+        name=row["name"],
+        capacity=None if row["capacity"] is None else _capacity(row["capacity"]),
+        attainment_fraction=None if outcome is None else outcome["attainment"]["all"],
+        refused_fraction=None if outcome is None else outcome["refused_fraction"],
+        usd_per_month=row["usd_per_month"],
+        note=row["note"],
+    )
+
+
+def _value_text(value: Any) -> str:
+    if value is None:
+        return "none"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
