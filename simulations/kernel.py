@@ -138,7 +138,7 @@ class State(NamedTuple):
 
 # Nothing is allocated, so nothing is counted: reference counts would cost more than the simulation.
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
-_PART_OPTIONS = _OPTIONS | {"no_cpython_wrapper": True}
+_PART_OPTIONS = _OPTIONS | {"no_cpython_wrapper": True, "forceinline": True}
 _part: Any = numba.njit(**_PART_OPTIONS)
 
 

@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from simulations.cost import HOURS_PER_MONTH, Bill, Price, bill, pay_per_token_usd, usd_per_hour
 from simulations.errors import ObjectiveError
-from simulations.run import SPILLED, Run, e2e_ticks, is_refused, tpot_ticks, ttft_ticks
-from simulations.ticks import NEVER, TICKS_PER_S, to_ticks
+from simulations.run import COMPLETED, REFUSED_LENGTH, REFUSED_QUEUE, SPILLED, Run
+from simulations.tally import METRIC_CODES, Tally, percentile_ticks, tally
+from simulations.ticks import TICKS_PER_S, to_ticks
 
 PERCENTILES = (50, 90, 95, 99)
 METRICS = ("ttft", "tpot", "e2e")
@@ -181,10 +182,10 @@ def summarise(run: Run, limits: Sequence[Limit] = (), *, price: Price | None = N
         price: what chunks and tokens cost; None for unknown.
     """
     price = price or Price()
-    rows, trace, rules = run.trail.requests, run.trace, run.rules
-    status = rows["status"]
-    refused, spilled = is_refused(status), status == SPILLED
-    ticks = {"ttft": ttft_ticks(run), "tpot": tpot_ticks(run), "e2e": e2e_ticks(run)}
+    trace, rules = run.trace, run.rules
+    counted = tally(
+        run, [limit.metric for limit in limits], [to_ticks(limit.seconds) for limit in limits]
+    )
     launches = run.trail.launches
     made = bill(
         launches["started_ticks"],
@@ -197,17 +198,19 @@ def summarise(run: Run, limits: Sequence[Limit] = (), *, price: Price | None = N
     horizon = max(1, rules.horizon_ticks)
     capacity_tokens = run.scenario.capacity.rated_tokens_per_s * ready_ticks / TICKS_PER_S
     scale_ups = int((launches["started_ticks"] > 0).sum())
+    by_status = [int(count) for count in counted.by_status]
+    keys = [*(limit.key for limit in limits), "all"]
     return Outcome(
         arrived=len(trace),
-        completed=int((~refused & ~spilled).sum()),
-        refused=int(refused.sum()),
-        refused_too_long=int((status == 4).sum()),
-        spilled=int(spilled.sum()),
-        retried=int((rows["attempts"] > 1).sum()),
-        preemptions=int(rows["preemptions"].sum(dtype=np.int64)),
-        attainment=_attainments(ticks, limits, np.zeros(len(trace), np.bool_)),
-        attainment_unspilled=_attainments(ticks, limits, spilled),
-        latency_s=_percentiles(ticks),
+        completed=by_status[COMPLETED],
+        refused=sum(by_status[REFUSED_QUEUE : REFUSED_LENGTH + 1]),
+        refused_too_long=by_status[REFUSED_LENGTH],
+        spilled=by_status[SPILLED],
+        retried=counted.retried,
+        preemptions=counted.preemptions,
+        attainment=_attainments(keys, counted.within, counted.applies),
+        attainment_unspilled=_attainments(keys, counted.within_unspilled, counted.applies),
+        latency_s=_percentiles(run, counted),
         utilisation=trace.total_tokens / capacity_tokens if capacity_tokens else 0.0,
         mean_chunks=ready_ticks / horizon,
         peak_chunks=peak,
@@ -216,42 +219,43 @@ def summarise(run: Run, limits: Sequence[Limit] = (), *, price: Price | None = N
         horizon_s=rules.horizon_ticks / TICKS_PER_S,
         tokens=trace.total_tokens,
         bill=made,
-        spill_usd=pay_per_token_usd(
-            int(trace.input_tokens[spilled].sum(dtype=np.int64)),
-            int(trace.output_tokens[spilled].sum(dtype=np.int64)),
-            price=price,
-        ),
+        spill_usd=_spill_usd(run, price) if by_status[SPILLED] else 0.0,
+    )
+
+
+def _spill_usd(run: Run, price: Price) -> float | None:
+    spilled = run.trail.requests["status"] == SPILLED
+    return pay_per_token_usd(
+        int(run.trace.input_tokens[spilled].sum(dtype=np.int64)),
+        int(run.trace.output_tokens[spilled].sum(dtype=np.int64)),
+        price=price,
     )
 
 
 def _attainments(
-    ticks: dict[str, npt.NDArray[np.int64]], limits: Sequence[Limit], never: npt.NDArray[np.bool_]
+    keys: Sequence[str], within: npt.NDArray[np.int64], applies: npt.NDArray[np.int64]
 ) -> dict[str, Attainment]:
-    every = ~never & (ticks["ttft"] < NEVER)
-    counted: dict[str, Attainment] = {}
-    for limit in limits:
-        values = ticks[limit.metric]
-        kept = (values <= to_ticks(limit.seconds)) & ~never
-        applies = values >= 0
-        counted[limit.key] = Attainment(int((kept & applies).sum()), int(applies.sum()))
-        every &= kept | (~applies & ~never)
-    return {"all": Attainment(int(every.sum()), len(every)), **counted}
+    parts = {
+        key: Attainment(int(kept), int(of))
+        for key, kept, of in zip(keys, within, applies, strict=True)
+    }
+    return {"all": parts.pop("all"), **parts}
 
 
-def _percentiles(ticks: dict[str, npt.NDArray[np.int64]]) -> dict[str, float | None]:
+def _percentiles(run: Run, counted: Tally) -> dict[str, float | None]:
     figures: dict[str, float | None] = {}
-    for metric, values in ticks.items():
-        counted = values[values >= 0]
-        n_served = int((counted < NEVER).sum())
-        # Refused ones are the largest of all, so the served are the first n of the sorted.
-        for suffix, n in (("", len(counted)), ("_completed", n_served)):
-            ranks = [max(1, -(-p * n // 100)) - 1 for p in PERCENTILES]
-            ordered = np.partition(counted, ranks) if n else counted
-            for percent, rank in zip(PERCENTILES, ranks, strict=True):
-                value = int(ordered[rank]) if n else NEVER
-                figures[f"{metric}_p{percent}_s{suffix}"] = (
-                    None if value == NEVER else value / TICKS_PER_S
-                )
+    for metric, code in METRIC_CODES.items():
+        served = int(counted.histogram[code].sum())
+        arrived = served + int(counted.never[code])
+        # Refused ones are the largest of all, so the served are the first of the sorted.
+        wanted = {
+            f"{metric}_p{percent}_s{suffix}": max(1, -(-percent * n // 100)) - 1
+            for suffix, n in (("", arrived), ("_completed", served))
+            for percent in PERCENTILES
+        }
+        ticks = percentile_ticks(run, counted, metric, list(wanted.values()))
+        for key, value in zip(wanted, ticks, strict=True):
+            figures[key] = None if value is None else value / TICKS_PER_S
     return figures
 
 

@@ -27,7 +27,7 @@ DOORS = {
     "duckdb": ("simulations/ingest/*",),
     "fastapi": ("planner/app/*", "planner/endpoint/sandbox*"),
     "matplotlib": ("reports/figures.py",),
-    "numba": ("simulations/kernel.py",),
+    "numba": ("simulations/kernel.py", "simulations/tally.py"),
     "simpy": ("simulations/reference.py",),
     # printing
     "print()": CLI,
