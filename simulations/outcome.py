@@ -91,7 +91,7 @@ class Outcome:
         utilisation: offered tokens over what the ready chunks could serve by their rating, over the horizon.
         mean_chunks: ready chunks, mean over the horizon.
         time_at_max_fraction: share of the horizon with as many chunks ready as allowed.
-        scale_ups_per_day: chunks started after t = 0.
+        scale_ups_per_day: chunks started within the horizon; those there at t = 0 were not.
         preemptions: of sequences, for lack of KV memory.
         bill: of the chunks.
         spill_usd: of what was spilled, at pay-per-token; None where unknown.
@@ -197,7 +197,6 @@ def summarise(run: Run, limits: Sequence[Limit] = (), *, price: Price | None = N
     ready_ticks, peak, at_max = _capacity(run)
     horizon = max(1, rules.horizon_ticks)
     capacity_tokens = run.scenario.capacity.rated_tokens_per_s * ready_ticks / TICKS_PER_S
-    scale_ups = int((launches["started_ticks"] > 0).sum())
     by_status = [int(count) for count in counted.by_status]
     keys = [*(limit.key for limit in limits), "all"]
     return Outcome(
@@ -215,7 +214,7 @@ def summarise(run: Run, limits: Sequence[Limit] = (), *, price: Price | None = N
         mean_chunks=ready_ticks / horizon,
         peak_chunks=peak,
         time_at_max_fraction=at_max / horizon,
-        scale_ups_per_day=scale_ups / (horizon / TICKS_PER_S / SECONDS_PER_DAY),
+        scale_ups_per_day=made.n_launches / (horizon / TICKS_PER_S / SECONDS_PER_DAY),
         horizon_s=rules.horizon_ticks / TICKS_PER_S,
         tokens=trace.total_tokens,
         bill=made,
