@@ -22,7 +22,7 @@ PRESETS: dict[str, Autoscaler] = {
         step_up_fraction=1.0,
         preset="hpa",
     ),
-    # As many chunks as there were at the start, for ever.
+    # As many chunks as there were at the start, for ever: a range of min < max is refused.
     "fixed": Autoscaler(preset="fixed"),
 }
 """Autoscalers by name; with `fixed` only ranges of min = max are considered."""
@@ -57,9 +57,11 @@ def load_autoscaler(name_or_path: str) -> Autoscaler:
         raise ScenarioError(
             f"{path}: unknown key {unknown[0]!r} in [autoscaler]; known are {', '.join(sorted(known))}"
         )
-    base = PRESETS.get(str(table.get("preset", "databricks")), Autoscaler())
+    preset = table.get("preset", "databricks")
+    if preset not in PRESETS:
+        raise ScenarioError(f"{path}: preset is {preset!r}; must be {', '.join(PRESETS)}")
     values = {key: value for key, value in table.items() if key in known and key != "preset"}
     try:
-        return replace(base, **values, preset=str(path))
+        return replace(PRESETS[preset], **values)
     except (TypeError, ValueError) as error:
         raise ScenarioError(f"{path}: {error}") from error

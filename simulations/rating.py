@@ -204,7 +204,7 @@ def _first_load_tokens_per_s(trace: Trace) -> float:
     span_s = min(FIRST_MINUTES_S, trace.span_s)
     if span_s == 0:
         return 0.0
-    count = int(np.searchsorted(trace.arrival_ticks, round(span_s * TICKS_PER_S)))
+    count = int(np.searchsorted(trace.arrival_ticks, round(span_s * TICKS_PER_S), side="right"))
     tokens = trace.input_tokens[:count].sum(dtype=np.int64) + trace.output_tokens[:count].sum(
         dtype=np.int64
     )

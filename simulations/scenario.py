@@ -214,7 +214,8 @@ class Autoscaler:
         )
         for name in ("step_up_chunks", "step_down_chunks"):
             value = getattr(self, name)
-            _require(value is None or value >= 1, name, value, ">= 1, or None for any number")
+            whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+            _require(value is None or whole, name, value, "a whole number >= 1, or None for any")
 
 
 @dataclass(frozen=True, slots=True)
@@ -447,6 +448,11 @@ class Scenario:
         if scaler.target is None or self.start_chunks is None:
             raise ScenarioError(
                 "the scenario is not settled; pass it through rating.settle(scenario, trace) first"
+            )
+        if scaler.preset == "fixed" and self.capacity.min_chunks < self.capacity.max_chunks:
+            raise ScenarioError(
+                f"the range is {self.capacity.min_chunks}..{self.capacity.max_chunks} and the autoscaler is "
+                "fixed; give min = max, or another autoscaler"
             )
         decide = to_ticks(scaler.decide_every_s)
         window = to_ticks(admission.window_s)
