@@ -1,8 +1,9 @@
 """The laws of the simulated endpoint, as scalar functions of integers and floats.
 
 The reference calls them as they stand; the kernel compiles the very same functions. So
-they keep to what Python and compiled code do alike: integers below 2**63, floor division, `float(a) / float(b)` rather than `a / b` (Python rounds the quotient of two
-integers correctly, compiled code converts first). They know of no request and no clock.
+they keep to what Python and compiled code do alike: integers below 2**63, floor division,
+`float(a) / float(b)` rather than `a / b` (Python rounds the quotient of two integers correctly,
+compiled code converts first). They know of no request and no clock.
 """
 
 from __future__ import annotations

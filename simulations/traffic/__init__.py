@@ -1,1 +1,8 @@
+"""Traffic that never happened: generators of traces. The only place where anything is random."""
 
+from simulations.traffic.description import Description, load_description
+from simulations.traffic.generator import generate
+from simulations.traffic.lengths import LogNormal
+from simulations.traffic.seasonal import SeasonalRate
+
+__all__ = ["Description", "LogNormal", "SeasonalRate", "generate", "load_description"]

@@ -1,0 +1,69 @@
+"""Rows that cannot be requests: how many for which reason, and the first of them as they stand.
+
+Two kinds: what breaks one of `rules`, and lines of a CSV that DuckDB could not split.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from simulations.ingest.csv_text import line_of
+from simulations.ingest.database import Table
+from simulations.ingest.rows import Cells, Rows, cell_of
+from simulations.ingest.source import shown
+
+N_SHOWN = 5
+"""Bad rows that are shown; all are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that cannot be a request.
+
+    Args:
+        place: `line` of the file, counted from 1, or `row` where a file has no lines.
+        number: of the line or row.
+        said: field and value.
+        reason: under which it is counted.
+        must: what would be right.
+    """
+
+    place: str
+    number: int
+    said: str
+    reason: str
+    must: str
+
+    def __str__(self) -> str:
+        return f"{self.place} {self.number}: {self.said}; {self.must}"
+
+
+def count_bad_rows(table: Table, rows: Rows) -> dict[str, int]:
+    """Return the number of bad rows by reason."""
+    counts = {rule.reason: count for rule, count in rows.broken}
+    return counts if table.header is None else counts | table.rejected()
+
+
+def show_bad_rows(table: Table, cells: Cells, rows: Rows) -> tuple[BadRow, ...]:
+    """Return the first bad rows in the order of the file."""
+    found = []
+    for ordinal, rule in rows.first_broken:
+        cell = cells.of(rule.subject)
+        index = int(cell[1:])
+        value = cell_of(table, cell, ordinal)
+        where = ("row", ordinal + 1)
+        if table.header is not None:
+            line = line_of(table.source, table.header, ordinal)
+            # Only if the line says the same; otherwise lines were counted differently.
+            if line is not None and (line[1][index] or None) == value:
+                where = ("line", line[0])
+        name = table.columns[index]
+        column = "" if name == rule.subject else f" (column {shown(name)!r})"
+        said = "empty" if value is None else repr(shown(value))
+        found.append(BadRow(*where, f"{rule.subject}{column} is {said}", rule.reason, rule.must))
+    if table.header is not None:
+        found += [
+            BadRow("line", line, repr(shown(text)), reason, "must have one cell a column")
+            for line, text, reason in table.first_rejected(N_SHOWN)
+        ]
+    return tuple(sorted(found, key=lambda bad: bad.number)[:N_SHOWN])

@@ -1,0 +1,103 @@
+"""A CSV as text: its header, its separator, and on which line of the file a row stands.
+
+The cells are read by DuckDB; this is what it is told beforehand and what it cannot tell.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import itertools
+from dataclasses import dataclass
+
+from simulations.errors import TraceError
+from simulations.ingest.extent import Extent, parse_extent
+from simulations.ingest.source import HEAD_BYTES, Source, shown
+
+SEPARATORS = ",\t;|"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Where the rows of a CSV begin and what its columns are called.
+
+    Args:
+        columns: names as written, outer spaces removed.
+        separator: one of `SEPARATORS`.
+        n_lines: lines up to and including the header; comments (`#`) and blank lines count.
+        extent: what the comment line of our own files says, else None.
+        has_rows: something other than white space follows.
+    """
+
+    columns: tuple[str, ...]
+    separator: str
+    n_lines: int
+    extent: Extent | None
+    has_rows: bool
+
+
+def read_header(source: Source) -> Header:
+    """Return the header of a CSV.
+
+    Raises:
+        TraceError: the first MiB is not UTF-8 text or holds no header.
+    """
+    try:
+        text = source.head.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        # A character may be cut in two at the very end of what was looked at.
+        if len(source.head) < HEAD_BYTES or error.start < HEAD_BYTES - 4:
+            raise TraceError(
+                f"{shown(source.path)}: byte {error.start} is not UTF-8; save the file as UTF-8"
+            ) from None
+        text = source.head[: error.start].decode("utf-8-sig")
+    # Line ends as DuckDB counts them; str.splitlines would also split at other characters.
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    extent = None
+    for number, line in enumerate(lines, start=1):
+        if line.startswith("#"):
+            extent = extent or parse_extent(line.removeprefix("#"))
+        elif line.strip():
+            try:
+                separator = max(SEPARATORS, key=lambda mark: len(_cells(line, mark)))
+                names = tuple(name.strip() for name in _cells(line, separator))
+            except csv.Error as error:
+                raise TraceError(
+                    f"{shown(source.path)}: line {number} is no header: {error}"
+                ) from None
+            has_rows = any(rest.strip() for rest in lines[number:])
+            return Header(names, separator, number, extent, has_rows)
+    raise TraceError(f"{shown(source.path)} holds no header: blank lines and comments only")
+
+
+def line_of(source: Source, header: Header, ordinal: int) -> tuple[int, list[str]] | None:
+    """Return line number and cells of a row, or None if the file cannot be followed so far.
+
+    Args:
+        ordinal: of the rows with the right number of cells, counted from 0.
+    """
+    width = len(header.columns)
+    try:
+        with _open_text(source) as file:
+            skipped = itertools.islice(file, header.n_lines)
+            n_lines = sum(1 for _ in skipped)
+            rows = csv.reader(file, delimiter=header.separator)
+            seen = 0
+            for row in rows:
+                if len(row) == width or (len(row) == width + 1 and not row[-1]):
+                    if seen == ordinal:
+                        return n_lines + rows.line_num, row
+                    seen += 1
+    except (csv.Error, OSError, EOFError):
+        return None
+    return None
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    return next(csv.reader([line], delimiter=separator), [])
+
+
+def _open_text(source: Source) -> io.TextIOWrapper:
+    raw = gzip.open(source.path) if source.container == "csv.gz" else source.path.open("rb")  # noqa: SIM115
+    return io.TextIOWrapper(raw, encoding="utf-8", errors="replace", newline=None)

@@ -1,0 +1,203 @@
+"""The door to DuckDB: one file as a table of cells `c0, c1, ...`, and nothing else within reach.
+
+Names in a file and the name of the file never become SQL: cells are numbered, and DuckDB sees
+the file as a link in a private folder, the only path that its locked configuration allows.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from simulations.errors import TraceError
+from simulations.ingest.csv_text import Header, read_header
+from simulations.ingest.extent import Extent, parse_extent
+from simulations.ingest.source import Source, diagnose, shown
+
+EXTENT_KEY = "ptplan"
+"""The key under which our own Parquet files hold their `Extent`."""
+
+_LOCKS = (
+    "SET TimeZone = 'UTC'",
+    "SET autoinstall_known_extensions = false",
+    "SET autoload_known_extensions = false",
+    "SET enable_external_access = false",
+    "SET lock_configuration = true",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A file that DuckDB reads.
+
+    Args:
+        source: the file.
+        connection: locked to it.
+        alias: the link by which DuckDB sees it; the one parameter of `scan`.
+        scan: what stands after FROM; its columns are c0, c1, ...
+        columns: their names in the file.
+        types: their DuckDB types; VARCHAR throughout in a CSV.
+        extent: what our own files say of themselves, else None.
+        header: of a CSV.
+    """
+
+    source: Source
+    connection: duckdb.DuckDBPyConnection
+    alias: str
+    scan: str
+    columns: tuple[str, ...]
+    types: tuple[str, ...]
+    extent: Extent | None
+    header: Header | None
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Return the rows of a query over `scan`."""
+        return self.connection.execute(query, [self.alias]).fetchall()
+
+    def batches(self, query: str, batch_rows: int) -> Iterator[Any]:
+        """Yield the Arrow record batches of a query over `scan`, in the order of the file."""
+        reader = self.connection.sql(query, params=[self.alias]).to_arrow_reader(batch_rows)
+        while True:
+            try:
+                yield reader.read_next_batch()
+            except StopIteration:
+                return
+            except (OSError, ValueError) as error:
+                # What DuckDB finds on the way comes through Arrow as one of its errors.
+                raise duckdb.InvalidInputException(str(error)) from None
+
+    def rejected(self) -> dict[str, int]:
+        """Return how many lines of a CSV could not be split into its columns, by reason.
+
+        Raises:
+            TraceError: one of them took others with it, so that they cannot be counted.
+        """
+        ((swallowing,),) = self.connection.execute(
+            # DuckDB keeps the first 10,000 bytes of what it took for one line.
+            "SELECT min(line) FROM reject_errors "
+            "WHERE regexp_matches(csv_line, '[^\\r\\n][\\r\\n]+[^\\r\\n]') "
+            "OR (error_type = 'UNQUOTED VALUE' AND strlen(csv_line) >= 10000)"
+        ).fetchall()
+        if swallowing is not None:
+            raise TraceError(
+                f"line {swallowing}: a quote that is not closed, or line ends of two kinds, make "
+                "one row of several lines; mend that line"
+            )
+        counts = self.connection.execute(
+            "SELECT reason, count(*) FROM (SELECT min(error_type::VARCHAR) AS reason "
+            "FROM reject_errors GROUP BY line) GROUP BY reason ORDER BY reason"
+        ).fetchall()
+        return {_REJECTS.get(reason, reason.lower()): count for reason, count in counts}
+
+    def first_rejected(self, n_lines: int) -> list[tuple[int, str, str]]:
+        """Return line number, text and reason of the first lines that were rejected."""
+        lines = self.connection.execute(
+            "SELECT line, trim(any_value(csv_line), '\r\n'), min(error_type::VARCHAR) "
+            "FROM reject_errors GROUP BY line ORDER BY line LIMIT ?",
+            [n_lines],
+        ).fetchall()
+        return [(line, text or "", _REJECTS.get(why, why.lower())) for line, text, why in lines]
+
+
+_REJECTS = {
+    "MISSING COLUMNS": "too few cells",
+    "TOO MANY COLUMNS": "too many cells",
+    "UNQUOTED VALUE": "a broken quote",
+    "LINE SIZE OVER MAXIMUM": "a line over 2 MB",
+    "INVALID ENCODING": "bytes that are not UTF-8",
+    "INVALID STATE": "a broken line",
+}
+
+
+@contextmanager
+def opened(source: Source) -> Iterator[Table]:
+    """Yield a file as a table; whatever DuckDB says of it comes out as a `TraceError`."""
+    with _as_trace_errors(source), private_database(source.path) as (connection, alias):
+        if source.container == "parquet":
+            yield _parquet(source, connection, str(alias))
+        else:
+            yield _csv(source, connection, str(alias))
+
+
+@contextmanager
+def private_database(
+    target: Path | None = None,
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
+    """Yield a database that can touch one file, and that file's path in a folder of its own.
+
+    Args:
+        target: what the file is a link to; None for one that is yet to be written.
+    """
+    with tempfile.TemporaryDirectory(prefix="ptplan-") as folder:
+        only = Path(folder, "rows")
+        if target is not None:
+            try:
+                only.symlink_to(target.absolute())
+            except OSError as error:
+                raise TraceError(f"cannot link {shown(target)} into {folder}: {error}") from None
+        with duckdb.connect(":memory:") as connection:
+            # DuckDB compares resolved paths, so the link must be there by now.
+            connection.execute(f"SET allowed_paths = [{literal(only)}]")
+            for lock in _LOCKS:
+                connection.execute(lock)
+            yield connection, only
+
+
+def literal(text: object) -> str:
+    """Return a text as SQL.
+
+    >>> literal("it's")
+    "'it''s'"
+    """
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def _csv(source: Source, connection: duckdb.DuckDBPyConnection, alias: str) -> Table:
+    header = read_header(source)
+    cells = [f"c{index}" for index in range(len(header.columns))]
+    types = ", ".join(f"'{cell}': 'VARCHAR'" for cell in cells)
+    scan = (
+        f"read_csv(?, auto_detect = false, header = false, skip = {header.n_lines}, "
+        f"delim = '{header.separator}', quote = '\"', escape = '\"', columns = {{{types}}}, "
+        f"compression = '{'gzip' if source.container == 'csv.gz' else 'none'}', "
+        "store_rejects = true, hive_partitioning = false)"
+    )
+    varchar = ("VARCHAR",) * len(cells)
+    return Table(source, connection, alias, scan, header.columns, varchar, header.extent, header)
+
+
+def _parquet(source: Source, connection: duckdb.DuckDBPyConnection, alias: str) -> Table:
+    scan = "read_parquet(?, hive_partitioning = false)"
+    schema = connection.execute(f"DESCRIBE SELECT * FROM {scan}", [alias]).fetchall()
+    cells = ", ".join(f"c{index}" for index in range(len(schema)))
+    notes = connection.execute("SELECT key, value FROM parquet_kv_metadata(?)", [alias]).fetchall()
+    said = dict(notes).get(EXTENT_KEY.encode())
+    return Table(
+        source,
+        connection,
+        alias,
+        f"{scan} AS cells({cells})",
+        tuple(name for name, *_ in schema),
+        tuple(sql_type for _, sql_type, *_ in schema),
+        None if said is None else parse_extent(said.decode(errors="replace")),
+        None,
+    )
+
+
+@contextmanager
+def _as_trace_errors(source: Source) -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        what = diagnose(source)
+        if what is not None:
+            raise TraceError(f"{shown(source.path)} {what}") from None
+        kind = "Parquet" if source.container == "parquet" else "CSV"
+        said = " ".join(str(error).split("Possible fixes")[0].split())[:300]
+        raise TraceError(f"{shown(source.path)} cannot be read as {kind}: {shown(said)}") from None

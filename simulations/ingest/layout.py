@@ -1,0 +1,154 @@
+"""Which column means what: the layouts that are recognised, and one's own mapping.
+
+A `Layout` is data; a new format is a new one in `formats`. It knows names only, never cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from simulations.errors import TraceError
+from simulations.ingest.source import shown
+
+ROLES = {
+    "arrival": "arrival",
+    "input": "input_tokens",
+    "output": "output_tokens",
+    "cached": "cached_tokens",
+}
+"""The words of `--columns` and the fields they name; all but cached must be given."""
+
+MAPPED = "columns"
+"""The name of a layout that the user described."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The columns of a format, by the names that its files give them.
+
+    Args:
+        name: what `describe` calls it.
+        arrival, input_tokens, output_tokens: column names; case and outer spaces do not matter.
+        cached_tokens: read where the column is there; None where the format has none.
+        unit: of an arrival that is a number (a key of `clock.TICKS_PER_UNIT`); None where the
+            format writes dates, so that a number is refused unless its unit is said.
+    """
+
+    name: str
+    arrival: str
+    input_tokens: str
+    output_tokens: str
+    cached_tokens: str | None = None
+    unit: str | None = None
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether the user described it, column by column."""
+        return self.name == MAPPED
+
+    @property
+    def required(self) -> tuple[str, str, str]:
+        """The names that a file must have to be of this layout."""
+        return (self.arrival, self.input_tokens, self.output_tokens)
+
+    def has_cached(self, columns: Sequence[str]) -> bool:
+        """Return whether cached tokens are to be read: where they are, or where the user says."""
+        if self.cached_tokens is None:
+            return False
+        return self.is_mapped or _plain(self.cached_tokens) in map(_plain, columns)
+
+    def missing(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """Return the required names that a file lacks.
+
+        >>> Layout("own", "t", "in", "out").missing(["T", "in "])
+        ('out',)
+        """
+        there = {_plain(name) for name in columns}
+        return tuple(name for name in self.required if _plain(name) not in there)
+
+
+def recognise(columns: Sequence[str], layouts: Sequence[Layout]) -> Layout:
+    """Return the first layout whose columns are all there.
+
+    Raises:
+        TraceError: none fits; the text lists what was found, what the nearest lacks, what to do.
+    """
+    for layout in layouts:
+        if not layout.missing(columns):
+            return layout
+    nearest = min(layouts, key=lambda layout: len(layout.missing(columns)))
+    raise TraceError(
+        f"no known layout: found columns {listed(columns)}; the nearest, {nearest.name}, lacks "
+        f"{listed(nearest.missing(columns))}. Say which is which with "
+        f"--columns arrival=..,input=..,output=..[,cached=..]"
+    )
+
+
+def mapped(columns: Mapping[str, str]) -> Layout:
+    """Return the layout that a mapping from role to column name describes.
+
+    Args:
+        columns: keys arrival, input, output and perhaps cached; values are column names.
+
+    Raises:
+        TraceError: a role is unknown or missing.
+
+    >>> mapped({"arrival": "ts", "input": "in", "output": "out"}).required
+    ('ts', 'in', 'out')
+    """
+    for role in columns:
+        if role not in ROLES:
+            raise TraceError(f"--columns: {shown(role)!r} is none of {', '.join(ROLES)}")
+    for role in ("arrival", "input", "output"):
+        if not columns.get(role, "").strip():
+            raise TraceError(f"--columns: {role} is missing; write {role}=NAME")
+    return Layout(MAPPED, **{ROLES[role]: name for role, name in columns.items()})
+
+
+def parse_columns(text: str) -> dict[str, str]:
+    """Return the mapping that `arrival=ts,input=in,output=out` writes.
+
+    Raises:
+        TraceError: an entry is no `role=name`, or a role comes twice.
+
+    >>> parse_columns("arrival=ts, input=prompt tokens, output=out")
+    {'arrival': 'ts', 'input': 'prompt tokens', 'output': 'out'}
+    """
+    columns: dict[str, str] = {}
+    for entry in text.split(","):
+        role, equals, name = (part.strip() for part in entry.partition("="))
+        if not equals:
+            raise TraceError(f"--columns: {shown(entry)!r} must be written role=name")
+        if role in columns:
+            raise TraceError(f"--columns: {shown(role)} is given twice")
+        columns[role] = name
+    mapped(columns)
+    return columns
+
+
+def position(name: str, columns: Sequence[str]) -> int:
+    """Return where a column stands: by its exact name, else by its name in any case.
+
+    Raises:
+        TraceError: it is not there, or more than once.
+
+    >>> position("Tokens", ["time", "TOKENS"])
+    1
+    """
+    exact = [index for index, column in enumerate(columns) if column == name]
+    found = exact or [i for i, column in enumerate(columns) if _plain(column) == _plain(name)]
+    if len(found) == 1:
+        return found[0]
+    problem = f"{len(found)} columns are called" if found else "there is no column"
+    raise TraceError(f"{problem} {shown(name)!r}; found {listed(columns)}")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as one short line."""
+    some = ", ".join(shown(name)[:60] for name in names[:20])
+    return some if len(names) <= 20 else f"{some} and {len(names) - 20} more"
+
+
+def _plain(name: str) -> str:
+    return name.strip().casefold()

@@ -1,0 +1,234 @@
+"""Reading a trace: which file, which layout, what was kept, what was not and why.
+
+`read` tells all of it; `load_trace` gives the requests alone. Nothing is dropped in silence:
+rows read are always rows kept plus rows dropped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from simulations.errors import TraceError
+from simulations.ingest.bad_row import N_SHOWN, BadRow, count_bad_rows, show_bad_rows
+from simulations.ingest.clock import DATES, DATES_AS_TEXT, Clock, is_number, numbers
+from simulations.ingest.database import Table, opened
+from simulations.ingest.formats import AZURE, PTPLAN, VIDUR
+from simulations.ingest.layout import Layout, mapped, position, recognise
+from simulations.ingest.rows import Cells, Rows, extract, probe
+from simulations.ingest.source import identify, shown
+from simulations.ticks import NEVER
+from simulations.trace import Trace
+
+LAYOUTS = (PTPLAN, AZURE, VIDUR)
+"""What is recognised without being told, in the order in which it is tried."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A trace with all that is to be said of how it was read.
+
+    Args:
+        trace: the requests kept.
+        path: the file.
+        format: the layout found.
+        container: csv, csv.gz or parquet, told by content.
+        rows_read: rows in the file; equals len(trace) plus the sum of `dropped`.
+        dropped: rows left out, by reason.
+        bad_rows: the first few of them.
+        notes: what was assumed or put right, one sentence each.
+    """
+
+    trace: Trace
+    path: Path
+    format: str
+    container: str
+    rows_read: int
+    dropped: Mapping[str, int]
+    bad_rows: tuple[BadRow, ...]
+    notes: tuple[str, ...]
+
+    @cached_property
+    def sha256(self) -> str:
+        """Checksum of the file, computed when first asked for."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_trace(
+    path: str | Path,
+    *,
+    columns: Mapping[str, str] | None = None,
+    on_bad: Literal["fail", "drop"] = "fail",
+    time_unit: str | None = None,
+) -> Trace:
+    """Return the requests of a file.
+
+    Args:
+        path: CSV (also gzip) or Parquet, told by content; a file name, never a pattern or URL.
+        columns: which column is which (arrival, input, output, perhaps cached) where the layout
+            is none that is recognised.
+        on_bad: refuse a file with bad rows, as a wrong trace buys the wrong capacity; or drop
+            them, which `read` counts by reason.
+        time_unit: of an arrival that is a number: ns, us, ms, s, min or h.
+
+    Raises:
+        TraceError: the file is no trace, or a row of it is no request.
+
+    >>> import tempfile
+    >>> columns = {"arrival": "when", "input": "prompt", "output": "answer"}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "log.csv")
+    ...     _ = file.write_text("when,prompt,answer\\n7.5,100,20\\n7.0,300,5\\n")
+    ...     load_trace(file, columns=columns).input_tokens.tolist()
+    [300, 100]
+    """
+    return read(path, columns=columns, on_bad=on_bad, time_unit=time_unit).trace
+
+
+def read(
+    path: str | Path,
+    *,
+    columns: Mapping[str, str] | None = None,
+    on_bad: Literal["fail", "drop"] = "fail",
+    time_unit: str | None = None,
+) -> Reading:
+    """Return the requests of a file and how they were read. Arguments as `load_trace`.
+
+    Raises:
+        TraceError: the file is no trace, or a row of it is no request.
+
+    >>> import tempfile
+    >>> header = "arrived_at,num_prefill_tokens,num_decode_tokens"
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "log.csv")
+    ...     _ = file.write_text(f"{header}\\n0,9,1\\n2,0,1\\n")
+    ...     reading = read(file, on_bad="drop")
+    ...     reading.format, len(reading.trace), reading.dropped
+    ('vidur', 1, {'input_tokens is 0': 1})
+    """
+    if on_bad not in ("fail", "drop"):
+        raise TraceError(f"on_bad is {on_bad!r}; must be 'fail' or 'drop'")
+    unit_clock = None if time_unit is None else numbers(time_unit)
+    source = identify(path)
+    with opened(source) as table:
+        try:
+            return _read(table, columns, on_bad, unit_clock)
+        except TraceError as error:
+            raise TraceError(f"{shown(path)}: {error}") from None
+
+
+def _read(
+    table: Table, columns: Mapping[str, str] | None, on_bad: str, unit_clock: Clock | None
+) -> Reading:
+    layout = recognise(table.columns, LAYOUTS) if columns is None else mapped(columns)
+    if table.header is not None and not table.header.has_rows:
+        raise TraceError("a header and no rows")
+    cells, notes = _cells(table, layout, unit_clock)
+    rows = extract(table, cells, n_examples=N_SHOWN)
+    dropped = count_bad_rows(table, rows)
+    bad_rows = show_bad_rows(table, cells, rows)
+    n_dropped = sum(dropped.values())
+    rows_read = len(rows.arrival_ticks) + n_dropped
+    if rows_read == 0:
+        raise TraceError("no rows were found")
+    if n_dropped and on_bad == "fail":
+        raise TraceError(
+            f"{bad_rows[0]}. {_counted(rows_read, dropped)}; mend them or leave them out with "
+            "--on-bad drop"
+        )
+    if n_dropped == rows_read:
+        raise TraceError(
+            f"no request is left; {_counted(rows_read, dropped)}. The first: {bad_rows[0]}"
+        )
+    trace = _trace(table, cells, rows, notes)
+    source = table.source
+    return Reading(
+        trace,
+        source.path,
+        layout.name,
+        source.container,
+        rows_read,
+        dropped,
+        bad_rows,
+        tuple(notes),
+    )
+
+
+def _cells(table: Table, layout: Layout, unit_clock: Clock | None) -> tuple[Cells, list[str]]:
+    """Return which cells to read and how, and what was assumed about it."""
+    where = [position(name, table.columns) for name in layout.required]
+    if layout.cached_tokens is not None and layout.has_cached(table.columns):
+        where.append(position(layout.cached_tokens, table.columns))
+    names = [f"c{index}" for index in where]
+    sql_type = table.types[where[0]]
+    as_number = unit_clock or numbers(layout.unit or "s")
+    if is_number(sql_type):
+        clocks = [as_number]
+    elif sql_type == "VARCHAR":
+        clocks = [as_number] if unit_clock else [as_number, DATES_AS_TEXT]
+    else:
+        clocks = [DATES]
+    clock, zero, first = probe(table, names[0], clocks) or (clocks[-1], 0, "")
+    arrival = repr(shown(table.columns[where[0]]))
+    notes = []
+    if clock.has_date:
+        if unit_clock is not None:
+            raise TraceError(f"column {arrival} holds dates; a time unit is for numbers")
+        if sql_type != "TIMESTAMP WITH TIME ZONE" and not _has_zone(first):
+            notes.append(f"{arrival} has no time zone; read as UTC")
+    elif unit_clock is None and layout.unit is None:
+        if not layout.is_mapped:
+            raise TraceError(
+                f"column {arrival} holds numbers, not dates; say their unit with --time-unit"
+            )
+        notes.append(f"{arrival} is a number; read as seconds, as no --time-unit was given")
+    cells = Cells(names[0], names[1], names[2], names[3] if len(names) == 4 else None, clock, zero)
+    return cells, notes
+
+
+def _trace(table: Table, cells: Cells, rows: Rows, notes: list[str]) -> Trace:
+    """Return the rows kept as a trace: sorted, from tick 0, with span and date where known."""
+    ticks = rows.arrival_ticks
+    cached = rows.cached_tokens
+    if cached is None:
+        cached = np.zeros(len(ticks), np.int32)
+    first = int(ticks.min())
+    last = int(ticks.max())
+    if last - first >= NEVER:
+        raise TraceError("the first and the last arrival are more than 1.46 years apart")
+    ticks -= first
+    columns = [rows.input_tokens, cached, rows.output_tokens]
+    n_back = int(np.count_nonzero(ticks[1:] < ticks[:-1]))
+    if n_back:
+        notes.append(f"steps back in time: {n_back:,}; the rows were sorted by arrival")
+        order = np.argsort(ticks, kind="stable")
+        ticks = ticks[order]
+        for index, column in enumerate(columns):
+            columns[index] = column[order]
+    epoch_ns = None
+    if cells.clock.has_date:
+        epoch_ns = cells.zero + first // cells.clock.ticks_per_instant
+    span_ticks = last - first
+    if table.extent is not None and not cells.clock.has_date:
+        began = cells.zero * cells.clock.ticks_per_instant + first
+        span_ticks = max(span_ticks, table.extent.span_ticks - began)
+        if table.extent.epoch_ns is not None:
+            epoch_ns = table.extent.epoch_ns + began // DATES.ticks_per_instant
+    name = table.source.path.name
+    return Trace(ticks, columns[0], columns[1], columns[2], span_ticks, epoch_ns, name)
+
+
+def _counted(rows_read: int, dropped: Mapping[str, int]) -> str:
+    reasons = ", ".join(f"{reason}: {count:,}" for reason, count in dropped.items())
+    return f"{sum(dropped.values()):,} of {rows_read:,} rows are bad ({reasons})"
+
+
+def _has_zone(text: str) -> bool:
+    return not text[-1:].isdigit() or "+" in text or "-" in text[11:]

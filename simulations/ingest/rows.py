@@ -1,0 +1,221 @@
+"""From cells to columns of whole numbers: every row is kept, or counted with the rule it breaks.
+
+DuckDB turns text into numbers on all cores; they leave it as Arrow batches and are judged and
+copied into arrays that grow. It knows the four fields, not what a file calls them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal, localcontext
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simulations.ingest.clock import Clock
+from simulations.ingest.database import Table
+from simulations.ingest.rules import LEAST, MISSING, Rule, judge, rules
+from simulations.ticks import NEVER
+from simulations.trace import IntArray, TokenArray
+
+BATCH_ROWS = 1 << 18
+"""Rows that leave DuckDB at a time; larger gains nothing and costs memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Which cell of a row is which field.
+
+    Args:
+        arrival, input_tokens, output_tokens, cached_tokens: c0, c1, ...; cached may be None.
+        clock: how the arrival is read.
+        zero: the instant from which arrivals are counted, in the clock's last place; near the
+            file's first, so that differences fit into 64 bits whatever the epoch.
+    """
+
+    arrival: str
+    input_tokens: str
+    output_tokens: str
+    cached_tokens: str | None
+    clock: Clock
+    zero: int
+
+    @property
+    def tokens(self) -> list[str]:
+        """The fields that count tokens."""
+        return [name for name in LEAST if getattr(self, name) is not None]
+
+    @property
+    def rules(self) -> list[Rule]:
+        """The rules of a row, in the order in which they are tried."""
+        return rules(self.tokens, arrival_must_be=self.clock.must_be)
+
+    def of(self, subject: str) -> str:
+        """Return the cell of a field."""
+        return str(getattr(self, subject))
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What was read: columns of the rows kept, and what became of the others.
+
+    Args:
+        arrival_ticks: int64[n] after `Cells.zero`, in the file's order.
+        input_tokens, output_tokens, cached_tokens: int32[n]; cached is None without a column.
+        broken: (rule, rows that broke it) for each rule that was broken.
+        first_broken: (ordinal, rule) of the first few, counted from 0.
+    """
+
+    arrival_ticks: IntArray
+    input_tokens: TokenArray
+    output_tokens: TokenArray
+    cached_tokens: TokenArray | None
+    broken: Sequence[tuple[Rule, int]]
+    first_broken: Sequence[tuple[int, Rule]]
+
+
+def probe(table: Table, cell: str, clocks: Sequence[Clock]) -> tuple[Clock, int, str] | None:
+    """Return the first clock that reads the first readable cell, that instant, and its text.
+
+    None if no cell of the column can be read by any of them.
+    """
+    instants = [clock.instant.format(cell=cell) for clock in clocks]
+    readable = " OR ".join(f"({instant}) IS NOT NULL" for instant in instants)
+    selected = ", ".join(f"CAST({instant} AS VARCHAR)" for instant in instants)
+    found = table.rows(
+        f"SELECT {selected}, CAST({cell} AS VARCHAR) FROM {table.scan} WHERE {readable} LIMIT 1"
+    )
+    for *read, text in found:
+        for clock, instant in zip(clocks, read, strict=True):
+            if instant is not None:
+                with localcontext(prec=60):
+                    return clock, int(Decimal(instant).scaleb(clock.decimals)), text
+    return None
+
+
+def extract(table: Table, cells: Cells, *, n_examples: int) -> Rows:
+    """Return every row of a file as whole numbers.
+
+    Args:
+        n_examples: how many bad rows to remember.
+    """
+    judged_by = cells.rules
+    arrivals = _Growing(np.int64)
+    tokens = {name: _Growing(np.int32) for name in cells.tokens}
+    n_read = 0
+    n_broken = np.zeros(1 + len(judged_by), np.int64)
+    first_broken: list[tuple[int, Rule]] = []
+    for batch in _batches(table, cells):
+        verdict = judge(batch, judged_by)
+        kept: Any = slice(None)
+        if verdict.any():
+            kept = verdict == 0
+            n_broken += np.bincount(verdict, minlength=len(n_broken))
+            for at in np.flatnonzero(verdict)[: n_examples - len(first_broken)].tolist():
+                first_broken.append((n_read + at, judged_by[verdict[at] - 1]))
+        arrivals.extend(batch["arrival_ticks"][kept])
+        for name, column in tokens.items():
+            column.extend(batch[name][kept])
+        n_read += len(verdict)
+    columns = {name: column.finish() for name, column in tokens.items()}
+    counts = zip(judged_by, n_broken[1:].tolist(), strict=True)
+    return Rows(
+        arrivals.finish(),
+        columns["input_tokens"],
+        columns["output_tokens"],
+        columns.get("cached_tokens"),
+        [(rule, count) for rule, count in counts if count],
+        first_broken,
+    )
+
+
+def cell_of(table: Table, cell: str, ordinal: int) -> str | None:
+    """Return the text of a cell, None where it is empty."""
+    found = table.rows(f"SELECT CAST({cell} AS VARCHAR) FROM {table.scan} LIMIT 1 OFFSET {ordinal}")
+    return found[0][0] if found else None
+
+
+def _batches(table: Table, cells: Cells) -> Iterator[dict[str, npt.NDArray[Any]]]:
+    """Yield batches as `rules` want them, with arrival_ticks int64 (anything in a bad row)."""
+    fields = f"{cells.clock.instant.format(cell=cells.arrival)} AS arrival"
+    for name in cells.tokens:
+        cell = cells.of(name)
+        # No NULL leaves here, and no comparison of doubles is made: both cost DuckDB more than
+        # all rules cost numpy.
+        otherwise = f"CASE WHEN {cell} IS NULL THEN {MISSING!r}::DOUBLE ELSE 'nan'::DOUBLE END"
+        fields += f", coalesce(TRY_CAST({cell} AS DOUBLE), {otherwise}) AS {name}"
+    fault = (
+        f"CASE WHEN {_near(cells)} THEN 0 WHEN {cells.arrival} IS NULL THEN 1 "
+        "WHEN arrival IS NULL THEN 2 ELSE 3 END"
+    )
+    query = (
+        f"WITH fields AS (SELECT {cells.arrival}, {fields} FROM {table.scan}) "
+        f"SELECT arrival, CAST({fault} AS UTINYINT) AS arrival_fault, {', '.join(cells.tokens)} "
+        "FROM fields"
+    )
+    for batch in table.batches(query, BATCH_ROWS):
+        instants = _values(batch.column("arrival"), np.int64)
+        if cells.clock.decimals:
+            # A decimal is its last place counted in 128 bits. The low half is enough: taken
+            # modulo 2^64, the distance from zero is right wherever it fits into 64 bits.
+            instants = instants[::2]
+        columns = {name: _values(batch.column(name), np.float64) for name in cells.tokens}
+        columns["arrival_ticks"] = (
+            instants - _low_half(cells.zero)
+        ) * cells.clock.ticks_per_instant
+        columns["arrival_fault"] = _values(batch.column("arrival_fault"), np.uint8)
+        yield columns
+
+
+def _values(column: Any, dtype: type) -> npt.NDArray[Any]:
+    """Return the numbers of an Arrow column as they lie in memory; anything where it is NULL."""
+    width = column.type.bit_width // 8
+    n_words = len(column) * width // np.dtype(dtype).itemsize
+    return np.frombuffer(column.buffers()[1], dtype, count=n_words, offset=column.offset * width)
+
+
+def _low_half(number: int) -> np.int64:
+    return np.uint64(number % 2**64).astype(np.int64)
+
+
+def _near(cells: Cells) -> str:
+    """Return SQL for an arrival whose distance from zero, in ticks, fits into 63 bits."""
+    reach = (NEVER - 1) // cells.clock.ticks_per_instant
+    low, high = cells.zero - reach, cells.zero + reach
+    if cells.clock.decimals == 0:
+        # Wider than BIGINT, the comparison would be done in 128 bits.
+        low, high = max(low, -(2**63) + 1), min(high, 2**63 - 1)
+    return f"arrival BETWEEN {_literal(low, cells.clock)} AND {_literal(high, cells.clock)}"
+
+
+def _literal(instant: int, clock: Clock) -> str:
+    if clock.decimals == 0:
+        return f"CAST({instant} AS BIGINT)"
+    with localcontext(prec=60):
+        number = Decimal(instant).scaleb(-clock.decimals)
+    return f"CAST('{number:f}' AS DECIMAL(38, {clock.decimals}))"
+
+
+@dataclass(slots=True)
+class _Growing:
+    """An array that is appended to; a quarter of it is spare at most."""
+
+    dtype: Any
+    values: npt.NDArray[Any] = field(init=False)
+    used: int = 0
+
+    def __post_init__(self) -> None:
+        self.values = np.empty(0, self.dtype)
+
+    def extend(self, part: npt.NDArray[Any]) -> None:
+        end = self.used + len(part)
+        if end > len(self.values):
+            self.values.resize(max(end, len(self.values) * 5 // 4), refcheck=False)
+        np.copyto(self.values[self.used : end], part, casting="unsafe")
+        self.used = end
+
+    def finish(self) -> npt.NDArray[Any]:
+        self.values.resize(self.used, refcheck=False)
+        return self.values

@@ -1,0 +1,121 @@
+"""What a row must be to be a request, judged on columns of numbers.
+
+A row breaks at most one rule, the first. It knows neither files nor SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simulations.trace import MAX_REQUEST_TOKENS
+
+MISSING = -float(np.finfo(np.float64).max)
+"""Stands for an empty cell in a column of token counts; NaN for one that is no number."""
+
+ARRIVAL_FAULTS = ("arrival missing", "arrival unreadable", "arrival too far from the first")
+"""What `arrival_fault` counts from 1; 0 is a good arrival."""
+
+LEAST = {"input_tokens": 1, "output_tokens": 0, "cached_tokens": 0}
+"""The fewest tokens a request may have."""
+
+Batch = Mapping[str, npt.NDArray[Any]]
+"""Columns [n]: arrival_fault uint8, and token counts float64 as they stand in the file."""
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One thing that a row must be.
+
+    Args:
+        subject: the field it is about.
+        broken: from a batch to the rows that break it, where all rules before it hold.
+        reason: under which those rows are counted.
+        must: how the error says what would be right.
+    """
+
+    subject: str
+    broken: Callable[[Batch], Mask]
+    reason: str
+    must: str
+
+
+def rules(tokens: Sequence[str], *, arrival_must_be: str) -> list[Rule]:
+    """Return the rules of a row, in the order in which they are tried.
+
+    Args:
+        tokens: the fields that count tokens, of `LEAST`.
+        arrival_must_be: what a good arrival looks like.
+    """
+    found = []
+    for fault, reason in enumerate(ARRIVAL_FAULTS, start=1):
+        must = f"must be {arrival_must_be}"
+        if reason == ARRIVAL_FAULTS[-1]:
+            must = "must be within 1.46 years of the first row's"
+        found.append(Rule("arrival", _equals("arrival_fault", fault), reason, must))
+    for name in tokens:
+        found += _token_rules(name)
+    if "cached_tokens" in tokens:
+        found.append(
+            Rule(
+                "cached_tokens",
+                lambda batch: batch["cached_tokens"] > batch["input_tokens"],
+                "cached_tokens above input_tokens",
+                "must not be above input_tokens",
+            )
+        )
+    found.append(
+        Rule(
+            "input_tokens",
+            lambda batch: batch["input_tokens"] + batch["output_tokens"] > MAX_REQUEST_TOKENS,
+            "input + output too large",
+            f"must with its output be at most {MAX_REQUEST_TOKENS}",
+        )
+    )
+    return found
+
+
+def judge(batch: Batch, judged_by: Sequence[Rule]) -> npt.NDArray[np.uint8]:
+    """Return the first rule that each row breaks: 0 for none, else its place counted from 1.
+
+    >>> tokens = {"input_tokens": np.array([5.0, 0.5]), "output_tokens": np.array([1.0, 1.0])}
+    >>> batch = {"arrival_fault": np.zeros(2, np.uint8), **tokens}
+    >>> judged_by = rules(list(tokens), arrival_must_be="a number")
+    >>> [judged_by[place - 1].reason for place in judge(batch, judged_by) if place]
+    ['input_tokens not a whole number']
+    """
+    verdict = np.zeros(len(batch["arrival_fault"]), np.uint8)
+    with np.errstate(invalid="ignore", over="ignore"):
+        for place in range(len(judged_by), 0, -1):
+            broken = judged_by[place - 1].broken(batch)
+            if broken.any():
+                verdict[broken] = place
+    return verdict
+
+
+def _token_rules(name: str) -> list[Rule]:
+    least = LEAST[name]
+
+    def rule(reason: str, broken: Callable[[npt.NDArray[np.float64]], Mask]) -> Rule:
+        must = f"must be a whole number from {least} to {MAX_REQUEST_TOKENS}"
+        return Rule(name, lambda batch: broken(batch[name]), f"{name} {reason}", must)
+
+    found = [
+        rule("missing", lambda tokens: tokens == MISSING),
+        rule("not a whole number", lambda tokens: (tokens != np.floor(tokens)) | np.isinf(tokens)),
+        rule("below 0", lambda tokens: tokens < 0),
+        rule("too large", lambda tokens: tokens > MAX_REQUEST_TOKENS),
+    ]
+    if least:
+        found.append(rule("is 0", lambda tokens: tokens == 0))
+    return found
+
+
+def _equals(name: str, value: int) -> Callable[[Batch], Mask]:
+    return lambda batch: batch[name] == value

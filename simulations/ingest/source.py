@@ -1,0 +1,130 @@
+"""What kind of file this is, told by its first bytes and never by its name.
+
+It opens, looks at the head and closes; it knows neither DuckDB nor what columns mean.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import stat
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from simulations.errors import TraceError
+
+HEAD_BYTES = 1 << 20
+"""How much of a file is looked at: comments and header must end within the first MiB."""
+
+Container = Literal["csv", "csv.gz", "parquet"]
+
+_NOT_A_TRACE = (
+    (rb"version https://git-lfs", "is a Git LFS pointer, not the data; fetch it with `git lfs pull`"),
+    (rb"PK\x03\x04|PK\x05\x06", "is a zip archive (or a spreadsheet); unpack it first"),
+    (rb"\x28\xb5\x2f\xfd", "is zstd-compressed; unpack it first"),
+    (rb"BZh[1-9]", "is bzip2-compressed; unpack it first"),
+    (rb"\xfd7zXZ\x00", "is xz-compressed; unpack it first"),
+    (rb"7z\xbc\xaf\x27\x1c", "is a 7-Zip archive; unpack it first"),
+    (rb"\xff\xfe|\xfe\xff", "is UTF-16 text; save it as UTF-8"),
+    (rb"(?i)(\xef\xbb\xbf)?\s*<(!doctype|html|\?xml)", "is an HTML or XML page, not a table"),
+    (rb"(\xef\xbb\xbf)?\s*[{\[]", "is JSON; CSV and Parquet are read"),
+    (rb"(?s).{257}ustar", "is a tar archive; unpack it first"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file that can be read: where it is, how it is packed, how it begins.
+
+    Args:
+        path: as given.
+        container: told by content.
+        head: the first bytes, unpacked; empty for Parquet.
+    """
+
+    path: Path
+    container: Container
+    head: bytes
+
+
+def identify(path: str | Path) -> Source:
+    """Return what kind of file a path holds.
+
+    Raises:
+        TraceError: there is no such file, or it is none that holds a trace; the text names it
+            for what it is.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "so-called.parquet")
+    ...     _ = file.write_text("arrival_s,input_tokens,output_tokens\\n0,1,1\\n")
+    ...     identify(file).container
+    'csv'
+    """
+    path = Path(path)
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise TraceError(f"{shown(path)} is a directory; name one file")
+        if not stat.S_ISREG(mode):
+            raise TraceError(f"{shown(path)} is not a regular file; save the trace to one first")
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except FileNotFoundError:
+        raise TraceError(f"{shown(path)}: there is no such file") from None
+    except OSError as error:
+        raise TraceError(f"{shown(path)} cannot be opened: {error.strerror}") from None
+    container: Container = "csv"
+    if head.startswith(b"PAR1"):
+        return Source(path, "parquet", b"")
+    if head.startswith(b"\x1f\x8b"):
+        container, head = "csv.gz", _unpacked_head(path)
+    if not head.strip():
+        raise TraceError(f"{shown(path)} is empty")
+    for pattern, what in _NOT_A_TRACE:
+        if re.match(pattern, head):
+            raise TraceError(f"{shown(path)} {what}")
+    if b"\x00" in head:
+        raise TraceError(f"{shown(path)} is binary; CSV (also gzip) and Parquet are read")
+    return Source(path, container, head)
+
+
+def diagnose(source: Source) -> str | None:
+    """Return what is wrong with a file that DuckDB could not read, or None if it looks whole."""
+    if source.container == "csv.gz":
+        try:
+            with gzip.open(source.path) as file:
+                while file.read(HEAD_BYTES):
+                    pass
+        except EOFError:
+            return "is a truncated gzip file; copy it again"
+        except (OSError, zlib.error):
+            return "is a damaged gzip file; copy it again"
+    if source.container == "parquet":
+        with source.path.open("rb") as file:
+            if file.seek(0, 2) < 12 or (file.seek(-4, 2), file.read())[1] != b"PAR1":
+                return "is a truncated Parquet file; copy it again"
+    return None
+
+
+def shown(text: object) -> str:
+    """Return a name or a cell as one short line, whatever it holds.
+
+    >>> shown("a\\nb")
+    'a\\\\nb'
+    """
+    line = str(text)
+    line = line if line.isprintable() else repr(line)[1:-1]
+    return line if len(line) <= 200 else f"{line[:98]}...{line[-98:]}"
+
+
+def _unpacked_head(path: Path) -> bytes:
+    try:
+        with gzip.open(path) as file:
+            return file.read(HEAD_BYTES)
+    except EOFError:
+        raise TraceError(f"{shown(path)} is a truncated gzip file; copy it again") from None
+    except (OSError, zlib.error):
+        raise TraceError(f"{shown(path)} is a damaged gzip file; copy it again") from None
