@@ -12,6 +12,8 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from errno import EACCES, EISDIR, ENOTDIR
+from os import strerror
 from pathlib import Path
 from typing import Any
 
@@ -242,7 +244,9 @@ def checksum(data: Mapping[str, Any]) -> str:
 
 def to_json(data: Mapping[str, Any]) -> str:
     """Return plain data as indented JSON; a number that is not finite is a defect and raises ValueError."""
-    return json.dumps(data, indent=2, default=_plain, allow_nan=False, ensure_ascii=False) + "\n"
+    text = json.dumps(data, indent=2, default=_plain, allow_nan=False, ensure_ascii=False) + "\n"
+    # A file name that is no text holds lone surrogates, which UTF-8 refuses and JSON can escape.
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _plain(value: Any) -> Any:
@@ -257,21 +261,54 @@ def write(path: Path, text: str) -> None:
     Raises:
         InputError: the folder cannot be written to.
     """
+    write_together({path: text})
+
+
+def write_together(files: Mapping[Path, str]) -> None:
+    """Put files in place whole, and only after all of them could be written.
+
+    Raises:
+        InputError: a folder cannot be written to; what stood there still does.
+    """
+    staged: dict[Path, Path] = {}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
+        for path, text in files.items():
+            if path.is_dir():
+                raise IsADirectoryError(EISDIR, strerror(EISDIR))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            staged[path] = Path(name)
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(text)
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+            staged[path].chmod(0o644)
+        for path, temporary in list(staged.items()):
+            temporary.replace(path)
+            del staged[path]
     except OSError as error:
-        raise InputError(
-            f"{path} cannot be written: {error.strerror or error}; choose another --out"
-        ) from error
+        raise _unwritable(path, error) from error
+    finally:
+        for temporary in staged.values():
+            temporary.unlink(missing_ok=True)
+
+
+def require_writable(folder: Path) -> None:
+    """Refuse a folder that could not be written to, before an hour is spent on what goes there.
+
+    Raises:
+        InputError: it is a file, lies in one, or may not be written to.
+    """
+    try:
+        there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        if not there.is_dir():
+            raise NotADirectoryError(ENOTDIR, strerror(ENOTDIR))
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise PermissionError(EACCES, strerror(EACCES))
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    return InputError(f"{path} cannot be written: {error.strerror or error}; choose another --out")
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -295,6 +332,10 @@ def read(path: Path) -> dict[str, Any]:
             f"{path} has schema version {data['schema_version']!r}, and this ptplan reads {SCHEMA_VERSION}; make it anew"
         )
     stated = data.pop("sha256", None)
-    if stated != checksum(data):
+    try:
+        genuine = stated == checksum(data)
+    except ValueError:  # a number that somebody made too large reads as infinite
+        genuine = False
+    if not genuine:
         raise InputError(f"{path} was changed after it was written (checksum); make it anew")
     return {**data, "sha256": stated}

@@ -9,7 +9,7 @@ import numpy as np
 
 from planner.bench import Bench
 from planner.offer import Offer
-from simulations.capacity import Capacity
+from simulations.capacity import MAX_CHUNKS, Capacity
 from simulations.cost import HOURS_PER_MONTH, pay_per_token_usd
 from simulations.cost import usd_per_hour as hourly
 from simulations.outcome import Outcome
@@ -71,7 +71,7 @@ def compare(
             f"the busiest minute's {peak:,.0f} tokens/s, rounded up to whole chunks and held at all times",
         )
     ]
-    if not offer.in_units:
+    if not bench.fixed_only:
         rows.append(
             _simulated(
                 bench,
@@ -87,6 +87,8 @@ def compare(
 
 
 def _simulated(bench: Bench, name: str, size: tuple[int, int], note: str) -> Baseline:
+    if size[1] > MAX_CHUNKS:
+        return Baseline(name, None, None, None, None, f"{size[1]:,} chunks, too many to simulate")
     trial = bench.attempt(*size)
     return Baseline(
         name,

@@ -38,6 +38,11 @@ class Bench:
         settled = settle(self.base, self.trace)
         self.base = replace(self.base, autoscaler=settled.autoscaler)
 
+    @property
+    def fixed_only(self) -> bool:
+        """Whether nothing scales here: model units, or an autoscaler that does not."""
+        return self.offer.in_units or self.base.autoscaler.preset == "fixed"
+
     def run(self, min_chunks: int, max_chunks: int) -> Run:
         """Simulate one range."""
         scenario = replace(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from importlib import metadata
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,15 +15,25 @@ import typer
 
 from planner import __file__ as _package_file
 from planner.configuration import CONFIG_NAME, configured
-from planner.flags import BehaviourFlags, ModelFlags, PromiseFlags, TrafficFlags, takes
+from planner.flags import (
+    BehaviourFlags,
+    GroupedCommand,
+    ModelFlags,
+    PromiseFlags,
+    TrafficFlags,
+    takes,
+)
+from planner.line import one_line
 from simulations.errors import InputError, PtplanError
 
 OUTPUT = "Output"
+STOPPED = 130
+"""The exit code of a command that was interrupted, as shells have it."""
 
 app = typer.Typer(
     name="ptplan",
     help="Choose the provisioned throughput of an LLM endpoint: simulate it, explain it, apply it.",
-    no_args_is_help=True,
+    rich_markup_mode=None,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
@@ -55,6 +65,10 @@ Config = Annotated[
 
 def main() -> None:
     """Run a command and leave with its exit code; every error is one line."""
+    for stream in (sys.stdout, sys.stderr):
+        # A file name need not be text, and a terminal need not know every character.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 
@@ -63,15 +77,17 @@ def run(arguments: list[str]) -> int:
     usage_error: Any = typer.BadParameter.__mro__[2]  # typer does not export the base of its errors
     try:
         command: Any = typer.main.get_command(app)
-        flags = {name: {flag.name for flag in one.params} for name, one in command.commands.items()}
         code = command.main(
             arguments,
             prog_name="ptplan",
             standalone_mode=False,
-            default_map=configured(arguments, flags),
+            default_map=configured(arguments, lambda: _flags_of(command)),
+            obj={"arguments": arguments},
         )
     except usage_error as error:
-        complain(f"{error.format_message()}; see ptplan --help")
+        # The error knows its command only sometimes.
+        named = next((f" {name}" for name in arguments[:1] if name in command.commands), "")
+        complain(f"{error.format_message().rstrip('.')}; see ptplan{named} --help")
         return 1
     except PtplanError as error:
         complain(str(error))
@@ -80,16 +96,23 @@ def run(arguments: list[str]) -> int:
         complain("out of memory; take a shorter trace")
         return 1
     except (KeyboardInterrupt, typer.Abort):
+        code = STOPPED
+    if code == STOPPED:
         complain("stopped")
-        return 130
-    except BrokenPipeError:
-        return 0
     return code if isinstance(code, int) else 0
 
 
 def complain(text: str) -> None:
     """Print an error in one line on stderr."""
-    sys.stderr.write(f"ptplan: {' '.join(text.split())}\n")
+    sys.stderr.write(f"ptplan: {one_line(text)}\n")
+
+
+def _flags_of(command: Any) -> dict[str, set[str]]:
+    """Return the flags that may stand in a config file, by command, with underscores."""
+    return {
+        name: {flag.name for flag in one.params if flag.param_type_name == "option"} - {"config"}
+        for name, one in command.commands.items()
+    }
 
 
 def _show_version(wanted: bool) -> None:
@@ -100,6 +123,8 @@ def _show_version(wanted: bool) -> None:
 
 def version() -> str:
     """Return the version of the distribution."""
+    from importlib import metadata
+
     return metadata.version("ptplan")
 
 
@@ -118,9 +143,10 @@ def _global(
     pass
 
 
-@app.command()
+@app.command(cls=GroupedCommand)
 @takes(TrafficFlags, ModelFlags, PromiseFlags, BehaviourFlags)
 def recommend(
+    context: typer.Context,
     workload: Workload,
     *,
     endpoint: Annotated[
@@ -156,6 +182,7 @@ def recommend(
     from planner.rendering import report_of
 
     as_json = _wants_json(json, output)
+    artifacts.require_writable(out)
     current = _both(
         current_min_chunks, current_max_chunks, "--current-min-chunks", "--current-max-chunks"
     )
@@ -183,7 +210,7 @@ def recommend(
             artifacts.Workload(
                 str(workload), reading.sha256, reading.format, reading.dropped, reading.notes
             ),
-            command=shlex.join(["ptplan", *_arguments()]),
+            command=shlex.join(["ptplan", *context.obj["arguments"]]),
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
             version=version(),
         )
@@ -193,20 +220,17 @@ def recommend(
 
         page = render_html(report)
     text = artifacts.to_json(data)
-    artifacts.write(out / "recommendation.json", text)
-    artifacts.write(out / "report.html", page)
+    artifacts.write_together({out / "recommendation.json": text, out / "report.html": page})
     if as_json:
         terminal.show_text(text)
     else:
         terminal.show_report(report)
-        terminal.show_lines(
-            [f"{out / 'recommendation.json'} and {out / 'report.html'} written"], mark="="
-        )
+        terminal.show_lines([f"written: {out / 'recommendation.json'}, {out / 'report.html'}"])
     if not made.feasible:
         raise typer.Exit(3)
 
 
-@app.command()
+@app.command(cls=GroupedCommand)
 @takes(TrafficFlags, ModelFlags, PromiseFlags, BehaviourFlags)
 def simulate(
     workload: Workload,
@@ -262,11 +286,11 @@ def simulate(
     terminal.show_outcome(f"{workload}: {capacity}", figures, conservation)
     verdict = objective.judge(outcome)
     kept = "kept" if verdict.holds else "missed"
-    terminal.show_lines([f"the promise is {kept}: {objective.definition}"], mark="=")
-    terminal.show_lines([*reading.notes, *offer.warnings])
+    terminal.show_lines([f"the promise is {kept}: {objective.definition}"])
+    terminal.show_lines([*reading.notes, *offer.warnings], mark="!")
 
 
-@app.command()
+@app.command(cls=GroupedCommand)
 def generate(
     description: Annotated[
         Path, typer.Argument(help="what traffic to make", metavar="FILE.toml", show_default=False)
@@ -283,18 +307,19 @@ def generate(
     """Make traffic from a description."""
     from dataclasses import replace
 
-    from planner import terminal
+    from planner import artifacts, terminal
     from simulations.ingest import write_trace
     from simulations.traffic import generate as generate_traffic
     from simulations.traffic import load_description
 
+    artifacts.require_writable(out.parent)
     described = load_description(description)
     if seed is not None:
         described = replace(described, seed=seed)
     trace = generate_traffic(described)
     write_trace(trace, out)
     if not quiet:
-        terminal.show_lines([f"{out}: {trace!r}"], mark="=")
+        terminal.show_lines([f"written: {out}, {trace!r}"])
 
 
 def _read(workload: Path, flags: TrafficFlags) -> Any:
@@ -313,10 +338,6 @@ def _tell_compiling(tell: Any) -> None:
 
     if not kernel.is_compiled():
         tell("compiling the simulation, once: about half a minute")
-
-
-def _arguments() -> list[str]:
-    return sys.argv[1:]
 
 
 def _wants_json(json: bool, output: str) -> bool:

@@ -69,11 +69,9 @@ def why(trial: Trial, chosen: Trial, objective: Objective) -> str:
     """Return in a few words why a range is not the answer, or that it is."""
     if trial.verdict.worst is not None:
         return miss_text(trial.verdict.worst, objective)
-    return (
-        "the cheapest that keeps the promise"
-        if trial is chosen
-        else "keeps the promise, costs more"
-    )
+    if trial is chosen:
+        return "the cheapest that keeps the promise"
+    return f"keeps the promise, costs {'the same' if trial.cost == chosen.cost else 'more'}"
 
 
 def next_cheaper(
@@ -142,8 +140,8 @@ def reasons(
         return [
             f"No range keeps the promise: {found.note}.",
             f"Nearest is {numbers.amount(capacity)}: {miss_text(chosen.verdict.worst, objective)}.",
-            f"A single request alone sees TTFT {numbers.latency(offer.unloaded.ttft_s)} and "
-            f"E2E {numbers.latency(offer.unloaded.e2e_s)} at {offer.shape} tokens; no range can be faster.",
+            f"A request of {offer.shape} tokens that is alone sees TTFT {numbers.latency(offer.unloaded.ttft_s)} "
+            f"and E2E {numbers.latency(offer.unloaded.e2e_s)}; more capacity makes none faster than alone.",
         ]
     fixed = [t for t in found.trials if t.min_chunks == t.max_chunks and t.verdict.holds]
     smallest = min(fixed, key=lambda t: t.max_chunks, default=None)
@@ -199,7 +197,8 @@ def warnings(
         )
     if objective.is_default:
         lines.append(f"no promise was given, so this one is taken: {objective.definition}")
-    per_second = np.bincount((trace.arrival_ticks // TICKS_PER_S).astype(np.int64))
+    # Counted by the seconds that occur: a year of seconds would be a large array for a few requests.
+    _, per_second = np.unique(trace.arrival_ticks // TICKS_PER_S, return_counts=True)
     rate_warning = query_rate_warning(float(per_second.max()))
     lines += [rate_warning] if rate_warning else []
     return [*lines, *offer.warnings]

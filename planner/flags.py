@@ -1,7 +1,8 @@
 """The flags that commands share, in groups: what traffic, which model, what promise, how it behaves.
 
 Each group is a dataclass whose fields are flags; `takes` gives a command all flags of some groups and
-hands it the filled dataclasses. Parsing and help are typer's; nothing here computes.
+hands it the filled dataclasses; `GroupedCommand` lists them by group in its help. Parsing is typer's;
+nothing here computes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Any, get_type_hints
 
 import typer
+from typer.core import TyperCommand
 
 
 def _option(help_text: str, panel: str, *names: str, metavar: str | None = None) -> Any:
@@ -173,8 +175,11 @@ def takes(*groups: type[Any]) -> Callable[[Callable[..., Any]], Callable[..., An
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         keywords = {group: group.__name__.removesuffix("Flags").lower() for group in groups}
+        # Once a function and once a group: evaluating annotations is most of what `--help` waits for.
+        hints = get_type_hints(command, include_extras=True)
+        annotations = {group: get_type_hints(group, include_extras=True) for group in groups}
         own = [
-            parameter.replace(annotation=get_type_hints(command, include_extras=True)[name])
+            parameter.replace(annotation=hints[name])
             for name, parameter in inspect.signature(command).parameters.items()
             if name not in keywords.values()
         ]
@@ -183,7 +188,7 @@ def takes(*groups: type[Any]) -> Callable[[Callable[..., Any]], Callable[..., An
                 field.name,
                 inspect.Parameter.KEYWORD_ONLY,
                 default=field.default,
-                annotation=get_type_hints(group, include_extras=True)[field.name],
+                annotation=annotations[group][field.name],
             )
             for group in groups
             for field in fields(group)
@@ -205,3 +210,21 @@ def takes(*groups: type[Any]) -> Callable[[Callable[..., Any]], Callable[..., An
         return run
 
     return decorate
+
+
+class GroupedCommand(TyperCommand):
+    """A command whose help is plain text with its flags by group; drawing boxes would take longer to
+    import than the help takes to read."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments and flags, a section a group."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                kind = "Arguments" if parameter.param_type_name == "argument" else "Options"
+                section = getattr(parameter, "rich_help_panel", None) or kind
+                sections.setdefault(section, []).append(record)
+        for section, records in sections.items():
+            with formatter.section(section):
+                formatter.write_dl(records)

@@ -26,6 +26,7 @@ from planner.catalogue import (
 )
 from simulations.capacity import Capacity, ModelUnits, TokenChunks
 from simulations.cost import Price
+from simulations.errors import CapacityError, CatalogueError
 from simulations.rating import UnloadedLatency, rate, unloaded_latency
 from simulations.scenario import COARSE_ROUNDING_FRACTION, Service
 from simulations.trace import REFERENCE_SHAPE, Shape
@@ -67,9 +68,17 @@ class Offer:
     warnings: tuple[str, ...] = ()
 
     def capacity(self, min_chunks: int, max_chunks: int) -> Capacity:
-        """Return a range of these steps; for model units the two must be equal."""
+        """Return a range of these steps.
+
+        Raises:
+            CapacityError: the range cannot be bought; for model units the two must be equal.
+        """
         if isinstance(self.step, TokenChunks):
             return replace(self.step, min_chunks=min_chunks, max_chunks=max_chunks)
+        if min_chunks != max_chunks:
+            raise CapacityError(
+                f"the range is {min_chunks}..{max_chunks} steps, and model units do not scale; give the same twice"
+            )
         return replace(self.step, units=self.step.step_units * max_chunks)
 
     @property
@@ -142,6 +151,13 @@ def make_offer(
         tokens_per_s_per_step=tokens_per_s_per_step,
         has_service=service is not None,
     )
+    _refuse_other_family(
+        described,
+        name,
+        chunk_tokens_per_s=chunk_tokens_per_s,
+        unit_step=unit_step,
+        tokens_per_s_per_step=tokens_per_s_per_step,
+    )
     size: ChunkChoice | StepChoice
     step: Capacity
     if described.kind == "model_units":
@@ -190,6 +206,17 @@ def make_offer(
         else (),
         warnings=tuple(warnings),
     )
+
+
+def _refuse_other_family(model: Model, name: str, **given: int | None) -> None:
+    """Refuse a size that the model is not sold by, which would be overlooked otherwise."""
+    in_units = model.kind == "model_units"
+    for flag, value in given.items():
+        if value is not None and in_units == (flag == "chunk_tokens_per_s"):
+            raise CatalogueError(
+                f"--{flag.replace('_', '-')} is {value}, but {name} is sold in "
+                f"{'model units' if in_units else 'chunks of tokens/s'}; leave it out"
+            )
 
 
 def _rated_shape(model: Model, size: ChunkChoice | StepChoice) -> Shape:

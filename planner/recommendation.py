@@ -20,7 +20,7 @@ from planner.objective import Objective
 from planner.offer import Offer
 from planner.search import Found, Trial, search
 from simulations.capacity import Capacity
-from simulations.errors import ObjectiveError
+from simulations.errors import ObjectiveError, ScenarioError
 from simulations.run import Run
 from simulations.scenario import Admission, Autoscaler, Client, Overflow, Scenario
 from simulations.trace import Trace
@@ -154,6 +154,8 @@ def recommend(
         raise ObjectiveError(
             f"futures is {futures}; this version judges on one future, the trace itself: use 1"
         )
+    if start_chunks is not None and start_chunks < 0:
+        raise ScenarioError(f"start_chunks is {start_chunks}; must be >= 0")
     if trace.span_ticks == 0:
         raise ObjectiveError(
             "the trace spans no time (one request, or all at once), so nothing can be said of rates or cost; "
@@ -170,14 +172,13 @@ def recommend(
         seed=seed,
     )
     bench = Bench(trace, offer, base, objective, start_chunks, progress)
-    fixed_only = offer.in_units or base.autoscaler.preset == "fixed"
     found = search(
         bench.attempt,
         floor_cost=bench.floor_cost,
         first_guess=bench.offered_chunks(),
         limit_chunks=limit_chunks,
         allow_zero=allow_zero,
-        fixed_only=fixed_only,
+        fixed_only=bench.fixed_only,
         max_trials=max(40, min(TRIALS_FOR_SMALL, REQUESTS_TO_SIMULATE // len(trace))),
     )
     chosen = found.best or found.nearest_miss

@@ -48,12 +48,7 @@ def report_of(data: Mapping[str, Any]) -> reports.Report:
             span_s=workload["span_s"],
             dropped=workload["dropped"],
         ),
-        request=reports.Request(
-            method=data["request"]["method"],
-            path=data["request"]["path"],
-            body=json.dumps(data["request"]["body"], indent=2),
-            missing=tuple(data["request"]["missing"]),
-        ),
+        request=_request(data),
         command=data["command"],
         created_at=data["created_at"],
         ptplan_version=data["ptplan_version"],
@@ -86,6 +81,18 @@ def report_of(data: Mapping[str, Any]) -> reports.Report:
             )
             for row in data["assumptions"]
         ],
+    )
+
+
+def _request(data: Mapping[str, Any]) -> reports.Request | None:
+    if not data["feasible"]:
+        return None
+    request = data["request"]
+    return reports.Request(
+        method=request["method"],
+        path=request["path"],
+        body=json.dumps(request["body"], indent=2),
+        missing=tuple(request["missing"]),
     )
 
 
@@ -123,7 +130,8 @@ def _limits(objective: Mapping[str, Any], outcome: Mapping[str, Any]) -> list[re
                     limit=seconds,
                     percentile=percentile,
                     reached_fraction=reached,
-                    kept=reached * 100 >= percentile,
+                    # Both sides are the float nearest to a fraction, so this is exact; a product is not.
+                    kept=reached >= percentile / 100,
                 )
             )
     refused, allowed = outcome["refused_fraction"]["value"], objective["max_refused_fraction"]
@@ -145,6 +153,7 @@ def _cost(data: Mapping[str, Any]) -> reports.Cost:
         usd_per_hour=outcome["usd_per_hour"]["value"],
         usd_per_month=outcome["usd_per_month"]["value"],
         note="730 hours, as if every hour looked like these",
+        why_unknown=f"no price seen together with this {_step_noun(data['capacity'])}",
         pairings=[
             reports.Pairing(
                 chunk_tokens_per_s=row["size"],
@@ -158,6 +167,10 @@ def _cost(data: Mapping[str, Any]) -> reports.Cost:
             for row in candidates
         ],
     )
+
+
+def _step_noun(capacity: Mapping[str, Any]) -> str:
+    return "chunk" if capacity["kind"] == "token_chunks" else "step of units"
 
 
 def _size(capacity: Mapping[str, Any]) -> int:

@@ -1,36 +1,57 @@
 """What the commands print: tables and sentences for a terminal, from the same view model and the same
-digits as the page."""
+digits as the page. Lines are laid out here, so that a pipe and a screen get the same ones."""
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator, Mapping
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 import reports
+from planner.line import one_line
 from reports import numbers
-from simulations.capacity import TokenChunks
+from simulations.capacity import ModelUnits, TokenChunks
 
 PIPED_WIDTH = 118
+NARROWEST = 60
 MOST_ROWS = 12
-UNKNOWN = "unknown"
+GAP = "  "
+LABEL_WIDTH = 10
+
+Line = tuple[str, str]
+"""Text and its style."""
+
+FIGURES = (
+    "feasible",
+    "why",
+    "usd_per_month",
+    "chunk_hours",
+    "attainment_fraction",
+    "refused_fraction",
+    *(f"{metric}_p{p}_s" for metric in ("ttft", "e2e", "tpot") for p in (50, 95, 99)),
+)
+"""What two ranges must share to stand in one row."""
+
+
+class _Console(Console):
+    """A console whose reader may leave: the rest goes nowhere, and the command ends as it would have."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        _drop_stdout()
 
 
 def console(*, stderr: bool = False) -> Console:
     """Return where to print; a pipe gets plain text of a fixed width."""
     stream = sys.stderr if stderr else sys.stdout
-    return Console(
-        file=stream,
-        highlight=False,
-        soft_wrap=False,
-        width=None if stream.isatty() else PIPED_WIDTH,
-    )
+    return _Console(file=stream, highlight=False, width=None if stream.isatty() else PIPED_WIDTH)
 
 
 @contextmanager
@@ -40,78 +61,111 @@ def progress(*, quiet: bool) -> Iterator[Any]:
         yield lambda text: None
         return
     with console(stderr=True).status("starting") as status:
-        yield lambda text: status.update(escape(text))
+        yield lambda text: status.update(escape(one_line(text)))
 
 
 def show_report(report: reports.Report) -> None:
     """Print a recommendation."""
     out = console()
+    width = _width(out)
     capacity = report.decision.capacity
     inputs = report.inputs
-    out.print(
-        Text(
-            f"{inputs.file}: {numbers.counted(inputs.n_requests, 'request')} in {numbers.duration(inputs.span_s)} "
-            f"({inputs.format})"
-        )
-    )
-    out.print(Text(f"{report.decision.model}: {_size_text(capacity)}"))
+    lines = [
+        *_wrapped(
+            f"{one_line(inputs.file)}: {numbers.counted(inputs.n_requests, 'request')} in "
+            f"{numbers.duration(inputs.span_s)} ({inputs.format})",
+            width,
+        ),
+        *_wrapped(f"{report.decision.model}: {_size_text(capacity)}", width),
+    ]
     if report.unloaded is not None:
         alone = report.unloaded
-        out.print(
-            Text(
-                f"one request alone ({alone.shape} tokens): TTFT {numbers.latency(alone.ttft_s)}, "
-                f"TPOT {numbers.latency(alone.tpot_s)}, E2E {numbers.latency(alone.e2e_s)}"
-            )
+        text = (
+            f"one request alone ({alone.shape} tokens): TTFT {numbers.latency(alone.ttft_s)}, "
+            f"TPOT {numbers.latency(alone.tpot_s)}, E2E {numbers.latency(alone.e2e_s)}"
         )
-    out.print()
+        lines += _wrapped(text, width)
     head = "RECOMMENDED" if report.decision.feasible else "NO RANGE KEEPS THE PROMISE; NEAREST"
     style = "bold green" if report.decision.feasible else "bold red"
-    out.print(
-        Text(f"{head}  {numbers.amount(capacity)}  ({numbers.throughput(capacity)})", style=style)
-    )
+    lines += [
+        ("", ""),
+        (f"{head}  {numbers.amount(capacity)}  ({numbers.throughput(capacity)})", style),
+        *(line for label, text in _facts(report) for line in _labelled(label, text, width)),
+        ("", ""),
+    ]
+    for sentence in [*report.reasons, *_safer_sentences(report)]:
+        lines += _wrapped(f"- {sentence}", width, hanging=2)
+    lines += [("", ""), *_ranges(report, width), ("", ""), *_baselines(report, width)]
+    if report.warnings:
+        lines += [("", ""), ("warnings", "bold yellow")]
+    for warning in report.warnings:
+        lines += _wrapped(f"! {warning}", width, hanging=2)
+    _show(out, [*lines, ("", "")])
+
+
+def _facts(report: reports.Report) -> Iterator[Line]:
+    """Yield what stands below the headline, each with its label."""
+    capacity, cost = report.decision.capacity, report.cost
     if isinstance(capacity, TokenChunks):
-        out.print(
-            Text(
-                f'  console   "Up to" {capacity.max_tokens_per_s}, "Modify" minimum {capacity.min_tokens_per_s}'
-            )
+        yield (
+            "console",
+            f'"Up to" {capacity.max_tokens_per_s}, "Modify" minimum {capacity.min_tokens_per_s}',
         )
-    cost = report.cost
     if cost.usd_per_month is not None:
-        out.print(
-            Text(
-                f"  cost      {numbers.usd(cost.usd_per_month)} a month ({numbers.usd(cost.usd_per_hour)}/h; {cost.note})"
-            )
+        yield (
+            "cost",
+            f"{numbers.usd(cost.usd_per_month)} a month ({numbers.usd(cost.usd_per_hour)}/h; {cost.note})",
         )
     else:
-        out.print(
-            Text(
-                f"  cost      {UNKNOWN}: {cost.why_unknown}; {numbers.count(cost.chunk_hours)} chunk-hours"
-            )
-        )
-        for pairing in cost.pairings:
-            month = (
-                f"{numbers.usd(pairing.usd_per_month)} a month"
-                if pairing.usd_per_month is not None
-                else "another size: run with --chunk-tokens-per-s"
-            )
-            out.print(
-                Text(
-                    f"            if {pairing.chunk_tokens_per_s:,} cost {numbers.usd(pairing.usd_per_chunk_hour)}/h: {month}"
-                )
-            )
+        noun = "step-hour" if isinstance(capacity, ModelUnits) else "chunk-hour"
+        yield "cost", f"unknown: {cost.why_unknown}; {numbers.counted(cost.chunk_hours, noun)}"
+        yield from (("", text) for text in _pairing_texts(cost.pairings))
     for limit in report.promise.limits:
-        out.print(Text(f"  promise   {_limit_text(limit)}"))
-    out.print(Text(f"  held in   {report.promise.held_in}; search: {report.search}"))
-    out.print()
-    for reason in report.reasons:
-        out.print(Text(f"- {reason}"))
-    out.print()
-    out.print(_ranges_table(report))
-    out.print(_baselines_table(report))
-    if report.warnings:
-        out.print(Text("warnings", style="bold yellow"))
-        for warning in report.warnings:
-            out.print(Text(f"! {warning}"))
+        yield "promise", _limit_text(limit)
+    yield "held in", report.promise.held_in
+    yield "search", report.search
+    if report.request is not None:
+        missing = ", ".join(name.replace("_", " ") for name in report.request.missing)
+        yield (
+            "request",
+            f"{report.request.method} {report.request.path}"
+            + (f"; still to be filled in: {missing}" if missing else ", ready to send"),
+        )
+
+
+def _pairing_texts(pairings: Sequence[reports.Pairing]) -> Iterator[str]:
+    """Yield what the candidate prices would come to, and of other sizes only that they were seen."""
+    known = {
+        f"at {numbers.usd(pairing.usd_per_chunk_hour)}/h: {numbers.usd(pairing.usd_per_month)} a month": None
+        for pairing in pairings
+        if pairing.usd_per_month is not None
+    }
+    yield from known
+    others = [pairing for pairing in pairings if pairing.usd_per_month is None]
+    if others:
+        sizes = sorted({pairing.chunk_tokens_per_s for pairing in others})
+        rates = sorted({pairing.usd_per_chunk_hour for pairing in others})
+        yield (
+            f"{_listed([numbers.count(size) for size in sizes])} tokens/s may go with "
+            f"{_listed([f'{numbers.usd(rate)}/h' for rate in rates])}: "
+            "give --chunk-tokens-per-s to try one"
+        )
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def _safer_sentences(report: reports.Report) -> list[str]:
+    safer = report.next_safer
+    if safer is None:
+        return []
+    price = (
+        f"{numbers.usd(safer.usd_per_month)} a month"
+        if safer.usd_per_month is not None
+        else f"{numbers.count(safer.chunk_hours)} hours"
+    )
+    return [f"The next safer, {numbers.amount(safer.capacity)}, costs {price}: {safer.why}."]
 
 
 def _size_text(capacity: Any) -> str:
@@ -124,92 +178,127 @@ def _limit_text(limit: reports.Limit) -> str:
     mark = {True: "kept", False: "MISSED", None: "not judged"}[limit.kept]
     if limit.percentile is None:
         return f"{mark}: {numbers.percent(limit.reached_fraction)} refused, {numbers.share(limit.limit)} allowed"
+    requests = "requests with two output tokens or more" if limit.metric == "tpot" else "requests"
     return (
         f"{mark}: {limit.metric.upper()} within {numbers.duration(limit.limit)} for "
-        f"{numbers.percent(limit.reached_fraction)} of arrived requests, {limit.percentile:g} % promised"
+        f"{numbers.percent(limit.reached_fraction)} of arrived {requests}, {limit.percentile:g} % promised"
     )
 
 
-def _ranges_table(report: reports.Report) -> Table:
-    rows = report.ranges_by_cost()
-    shown = _around_chosen(rows)
-    left_out = len(rows) - len(shown)
-    title = "ranges tried" + (
-        f" ({len(shown)} of {len(rows)}, around the answer)" if left_out else ""
-    )
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+def _ranges(report: reports.Report, width: int) -> list[Line]:
+    """Return the ranges tried, those around the answer where they are many; equal ones share a row."""
+    groups = _folded(report.ranges_by_cost())
+    shown = _around_chosen(groups)
+    n_shown = sum(map(len, shown))
+    title = "ranges tried"
+    if n_shown < len(report.ranges):
+        title += f" ({n_shown} of {len(report.ranges)}, around the answer)"
     money = report.has_money()
-    for name in (
-        "range",
-        "a month" if money else "chunk-hours",
-        "TTFT p50",
-        "p95",
-        "p99",
-        "E2E p95",
-        "refused",
-        "",
-    ):
-        table.add_column(
-            name, justify="left" if name in ("range", "") else "right", no_wrap=name != ""
+    hours = "step-hours" if isinstance(report.decision.capacity, ModelUnits) else "chunk-hours"
+    header = ["  range", "a month" if money else hours, "TTFT p50", "p95", "p99", "E2E p95"]
+    cells, styles = [], []
+    for group in shown:
+        row, chosen = group[0], any(one.chosen for one in group)
+        label = numbers.short_range(row.capacity)
+        if len(group) > 1:
+            label += f" … {numbers.short_range(group[-1].capacity)}"
+        cells.append(
+            [
+                ("> " if chosen else "  ") + label,
+                numbers.usd(row.usd_per_month) if money else numbers.count(row.chunk_hours),
+                *(
+                    numbers.latency(seconds, unknown="never")
+                    for seconds in (row.ttft_p50_s, row.ttft_p95_s, row.ttft_p99_s, row.e2e_p95_s)
+                ),
+                numbers.percent(row.refused_fraction),
+                row.why,
+            ]
         )
-    for row in shown:
-        cost = numbers.usd(row.usd_per_month) if money else numbers.count(row.chunk_hours)
-        table.add_row(
-            ("> " if row.chosen else "  ") + numbers.short_range(row.capacity),
-            cost,
-            *(
-                numbers.latency(v, unknown="never")
-                for v in (row.ttft_p50_s, row.ttft_p95_s, row.ttft_p99_s, row.e2e_p95_s)
-            ),
-            numbers.percent(row.refused_fraction),
-            Text(row.why),
-            style="bold" if row.chosen else ("" if row.feasible else "dim"),
-        )
-    return table
+        styles.append("bold" if chosen else ("" if row.feasible else "dim"))
+    return [(title, "italic"), *_table([*header, "refused", ""], cells, styles, width, left=(0, 7))]
 
 
-def _around_chosen(rows: list[reports.RangeRow]) -> list[reports.RangeRow]:
-    place = next((i for i, row in enumerate(rows) if row.chosen), 0)
-    first = max(0, min(place - MOST_ROWS // 2, len(rows) - MOST_ROWS))
-    return rows[first : first + MOST_ROWS]
+def _folded(rows: Sequence[reports.RangeRow]) -> list[list[reports.RangeRow]]:
+    """Return ranges in groups that no figure tells apart, the answer at the head of its own."""
+    groups: list[list[reports.RangeRow]] = []
+    for row in rows:
+        if groups and not row.chosen and _same_figures(groups[-1][0], row):
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+    return groups
 
 
-def _baselines_table(report: reports.Report) -> Table:
-    table = Table(title="other ways to choose", title_justify="left", box=None, pad_edge=False)
-    for name in ("way", "range", "a month", "within limits", "refused"):
-        table.add_column(name, justify="left" if name in ("way", "range") else "right")
-    for row in report.baselines:
-        table.add_row(
-            Text("  " + row.name),
+def _same_figures(first: reports.RangeRow, second: reports.RangeRow) -> bool:
+    alike = FIGURES if not first.chosen else [name for name in FIGURES if name != "why"]
+    return all(getattr(first, name) == getattr(second, name) for name in alike)
+
+
+def _around_chosen(groups: list[list[reports.RangeRow]]) -> list[list[reports.RangeRow]]:
+    place = next((i for i, group in enumerate(groups) if group[0].chosen), 0)
+    first = max(0, min(place - MOST_ROWS // 2, len(groups) - MOST_ROWS))
+    return groups[first : first + MOST_ROWS]
+
+
+def _baselines(report: reports.Report, width: int) -> list[Line]:
+    cells = [
+        [
+            "  " + row.name,
             "-" if row.capacity is None else numbers.short_range(row.capacity),
             numbers.usd(row.usd_per_month),
             "-" if row.attainment_fraction is None else numbers.percent(row.attainment_fraction),
             "-" if row.refused_fraction is None else numbers.percent(row.refused_fraction),
-        )
-    return table
+            row.note,
+        ]
+        for row in report.baselines
+    ]
+    header = ["  way", "range", "a month", "within limits", "refused", ""]
+    return [
+        ("other ways to choose", "italic"),
+        *_table(header, cells, [""] * len(cells), width, left=(0, 1, 5)),
+    ]
 
 
 def show_outcome(title: str, figures: Mapping[str, Any], conservation: Mapping[str, int]) -> None:
     """Print the outcome of one simulated range."""
     out = console()
-    out.print(Text(title, style="bold"))
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
-    for key, value in conservation.items():
-        table.add_row(f"  {key.replace('_', ' ')}", numbers.count(value))
-    for key, value in figures["attainment"].items():
-        table.add_row(f"  attainment: {key}", numbers.percent(value))
-    for key, value in figures.items():
-        if isinstance(value, dict) or key in conservation:
-            continue
-        table.add_row(f"  {key}", _figure_text(key, value))
-    out.print(table)
+    width = _width(out)
+    lines: list[Line] = [*_wrapped(one_line(title), width, style="bold")]
+    rows = [[f"  {key.replace('_', ' ')}", numbers.count(n)] for key, n in conservation.items()]
+    rows += [
+        [f"  within limit: {key}" if key != "all" else "  within all limits", numbers.percent(part)]
+        for key, part in figures["attainment"].items()
+    ]
+    rows += [
+        [f"  {key}", _figure_text(key, value)]
+        for key, value in figures.items()
+        if not isinstance(value, dict)
+        and key not in conservation
+        and not key.startswith(("ttft_", "tpot_", "e2e_"))
+    ]
+    lines += [*_table(["", ""], rows, [""] * len(rows), width, left=(0,))[1:], ("", "")]
+    percents = [key[5:-2] for key in figures if key.startswith("ttft_") and key.endswith("_s")]
+    latencies = [
+        [f"  {metric.upper()}{of}"]
+        + [
+            numbers.latency(figures[f"{metric}_{percent}_s{suffix}"], unknown="never")
+            for percent in percents
+        ]
+        for of, suffix in (("", ""), (" of the served", "_completed"))
+        for metric in ("ttft", "tpot", "e2e")
+        if not suffix or figures["refused"]
+    ]
+    lines += _table(
+        ["  latency", *percents],
+        latencies,
+        [""] * len(latencies),
+        width,
+        left=(0,),
+    )
+    _show(out, [*lines, ("", "")])
 
 
 def _figure_text(key: str, value: float | None) -> str:
-    if key.endswith(("_s", "_s_completed")):
-        return numbers.latency(value, unknown="never")
     if key.startswith("usd"):
         return numbers.usd(value)
     if key.endswith("_fraction") or key == "utilisation":
@@ -217,13 +306,90 @@ def _figure_text(key: str, value: float | None) -> str:
     return numbers.count(value)
 
 
-def show_lines(lines: list[str], *, mark: str = "!") -> None:
-    """Print sentences, one a line."""
+def show_lines(lines: Sequence[str], *, mark: str = "") -> None:
+    """Print sentences, each from the start of a line."""
     out = console()
-    for line in lines:
-        out.print(Text(f"{mark} {line}"))
+    before = f"{mark} " if mark else ""
+    width = _width(out)
+    _show(
+        out,
+        [part for line in lines for part in _wrapped(before + line, width, hanging=len(before))],
+    )
 
 
 def show_text(text: str) -> None:
     """Print text as it is, to be read by a program."""
-    sys.stdout.write(text)
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_stdout()
+
+
+def _drop_stdout() -> None:
+    """Send what is still to be printed nowhere, also what Python flushes when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _width(out: Console) -> int:
+    return max(NARROWEST, out.width)
+
+
+def _show(out: Console, lines: Sequence[Line]) -> None:
+    text = Text("\n").join(Text(line.rstrip(), style=style) for line, style in lines)
+    out.print(text, soft_wrap=True, end="" if lines and lines[-1] == ("", "") else "\n")
+
+
+def _wrapped(text: str, width: int, *, hanging: int = 0, style: str = "") -> list[Line]:
+    lines = textwrap.wrap(
+        one_line(text),
+        width,
+        subsequent_indent=" " * hanging,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+    return [(line, style) for line in lines]
+
+
+def _labelled(label: str, text: str, width: int) -> list[Line]:
+    """Return a fact below the headline, its further lines under its first word."""
+    indent = len(GAP) + LABEL_WIDTH
+    first = f"{GAP}{label:<{LABEL_WIDTH}}"
+    wrapped = _wrapped(text, width - indent)
+    return [
+        ((first if i == 0 else " " * indent) + line, style)
+        for i, (line, style) in enumerate(wrapped)
+    ]
+
+
+def _table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    styles: Sequence[str],
+    width: int,
+    *,
+    left: Sequence[int],
+) -> list[Line]:
+    """Return a table as lines: columns as wide as they must be, the last one wrapped if it is text.
+
+    Args:
+        header: names, [n].
+        rows: cells, [m][n].
+        styles: of the rows, [m].
+        left: the columns that are not numbers; those are set to the right.
+    """
+    last = len(header) - 1
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    before = sum(widths[:-1]) + len(GAP) * last
+    room = max(width - before, 24)
+    lines: list[Line] = []
+    for cells, style in zip([header, *rows], ["", *styles], strict=True):
+        text = GAP.join(
+            cell.ljust(wide) if i in left else cell.rjust(wide)
+            for i, (cell, wide) in enumerate(zip(cells[:-1], widths[:-1], strict=True))
+        )
+        end = cells[last] if last in left else cells[last].rjust(widths[last])
+        wrapped = textwrap.wrap(end, room) if last in left else [end]
+        lines.append((f"{text}{GAP}{wrapped[0] if wrapped else ''}".rstrip(), style))
+        lines += [(" " * (before + 2) + more, style) for more in wrapped[1:]]
+    return lines

@@ -23,7 +23,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, StepPatch
+from matplotlib.patches import Patch, PathPatch, StepPatch
+from matplotlib.path import Path
 from matplotlib.ticker import (
     FixedLocator,
     FuncFormatter,
@@ -57,6 +58,11 @@ ROUND = (1, 2, 2.5, 5, 10)
 
 MOST_NAMES = 10
 """Points of a frontier up to which each is named; of a longer one, only the ends."""
+
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+SHADES = (0.08, 0.18, 0.28, 0.40, 0.52, 0.64, 0.76, 0.88, 1.0)
+"""Opacities of a map, from nothing to the most, in equal steps of load."""
 
 UNPRINTABLE = ("Cc", "Cn", "Cs", "Zl", "Zp")
 """Unicode categories that no label may hold: controls, no characters, lone surrogates, line separators."""
@@ -131,6 +137,22 @@ class LatencyPanel(NamedTuple):
     percentiles: Sequence[float]
     seconds: Sequence[Sequence[float | None]]
     limits: Sequence[tuple[float, float]] = ()
+
+
+class LengthPanel(NamedTuple):
+    """How many requests have how many tokens.
+
+    Args:
+        title: what is counted.
+        edges: of the bins, increasing [n + 1]; a first bin from 0 to 1 holds what has none.
+        counts: requests in each bin [n].
+        percentiles: marked, as (percentile, tokens), increasing.
+    """
+
+    title: str
+    edges: Sequence[int]
+    counts: Sequence[int]
+    percentiles: Sequence[tuple[float, float]] = ()
 
 
 def load_against_capacity(
@@ -358,6 +380,150 @@ def cost_against_attainment(
         return figure
 
 
+def rate_over_time(
+    t_s: Values,
+    requests_per_s: Values,
+    tokens_per_s: Values,
+    *,
+    width_s: float,
+    width_in: float = WIDE_IN,
+) -> Figure:
+    """Return requests and tokens per second over time, one above the other.
+
+    Args:
+        t_s: where each bin starts, seconds since the first request, increasing [n].
+        requests_per_s, tokens_per_s: means of each bin [n].
+        width_s: width of the bins.
+        width_in: width of the figure; long series are binned to what it can show.
+
+    >>> figure = rate_over_time([0, 60], [0.5, 1.0], [900.0, 1500.0], width_s=60)
+    >>> [axes.get_title(loc="left") for axes in figure.axes]
+    ['requests/s', 'tokens/s']
+    """
+    with _style():
+        wide = width_in >= WIDE_FROM_IN
+        start_s = _array(t_s)
+        if not len(start_s):
+            return _empty("too short for a rate over time", width_in)
+        figure = _figure(width_in, 4.4 if wide else 3.9)
+        panels: list[Axes] = list(figure.subplots(2, 1, sharex=True))
+        first = np.arange(0, len(start_s), math.ceil(len(start_s) / (400 if wide else 200)))
+        edges_s = np.append(start_s[first], start_s[-1] + width_s)
+        unit_s, unit, step = _time_unit(edges_s[-1] - edges_s[0], most=8 if wide else 4)
+        edges = edges_s / unit_s
+        shown = (("requests/s", requests_per_s, INK), ("tokens/s", tokens_per_s, BLUE))
+        for axes, (title, values, colour) in zip(panels, shown, strict=True):
+            rate = _array(values)
+            mean = np.add.reduceat(rate, first) / np.diff(np.append(first, len(rate)))
+            high = np.maximum.reduceat(rate, first)
+            axes.grid(visible=True, axis="y")
+            _area(axes, mean, edges, colour, alpha=0.30)
+            if (high > mean).any():
+                _area(axes, high, edges, colour, alpha=0.14, above=mean)
+            _edge(axes, mean, edges, colour, linewidth=1.0)
+            axes.set_ylim(0, float(high.max()) * 1.06 or 1.0)
+            axes.yaxis.set_major_locator(MaxNLocator(nbins=4, steps=ROUND))
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+            axes.set_title(title)
+        panels[0].tick_params(labelbottom=False)
+        panels[1].set_xlim(edges[0], edges[-1])
+        panels[1].xaxis.set_major_locator(MultipleLocator(step))
+        panels[1].xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+        panels[1].set_xlabel(f"{unit} since the first request", loc="left")
+        return figure
+
+
+def load_by_hour_of_week(loads: Values, *, width_in: float = WIDE_IN) -> Figure:
+    """Return a load for each hour of the week as a map: a row for each day, darker for more.
+
+    Args:
+        loads: from Monday 00:00 [168]; None for an hour never seen, which stays without colour.
+        width_in: width of the figure.
+
+    >>> figure = load_by_hour_of_week([*range(100), *[None] * 68])
+    >>> [text.get_text() for text in figure.axes[0].get_yticklabels()][:2]
+    ['Mon', 'Tue']
+    """
+    with _style():
+        wide = width_in >= WIDE_FROM_IN
+        load = _array(loads).reshape(len(DAYS), 24)
+        figure = _figure(width_in, 2.9 if wide else 2.3)
+        axes = figure.subplots()
+        highest = float(np.nanmax(load, initial=0.0))
+        # Of all marks alike one path is made: the page stays small.
+        level = np.full(load.shape, -1)
+        seen = np.isfinite(load)
+        level[seen] = np.rint(load[seen] / (highest or 1.0) * (len(SHADES) - 1))
+        gap = 0.05 if wide else 0.03
+        for shade, alpha in enumerate(SHADES):
+            cells = [
+                [(x + gap, y + gap), (x + 1 - gap, y + gap), (x + 1 - gap, y + 1 - gap)]
+                + [(x + gap, y + 1 - gap)] * 2
+                for y, x in np.argwhere(level == shade).tolist()
+            ]
+            if cells:
+                axes.add_patch(_squares(cells, alpha))
+        axes.set_xlim(0, 24)
+        axes.set_ylim(len(DAYS), 0)
+        axes.set_yticks(np.arange(len(DAYS)) + 0.5, DAYS)
+        hours = range(0, 24, 3 if wide else 6)
+        axes.set_xticks([hour + 0.5 for hour in hours], [f"{hour:02}" for hour in hours])
+        axes.set_xlabel("hour of the day, UTC", loc="left")
+        axes.spines["bottom"].set_visible(False)
+        handles = [
+            Patch(facecolor=(BLUE, SHADES[0]), label="0"),
+            Patch(facecolor=(BLUE, SHADES[len(SHADES) // 2]), label=numbers.count(highest / 2)),
+            Patch(facecolor=(BLUE, SHADES[-1]), label=numbers.count(highest)),
+        ]
+        _head(axes, "tokens/s", handles if highest else [], wide=wide)
+        return figure
+
+
+def token_lengths(panels: Sequence[LengthPanel], *, width_in: float = WIDE_IN) -> Figure:
+    """Return histograms of token counts on a logarithmic scale, with percentiles as lines.
+
+    Args:
+        panels: side by side where it is wide, else one above the other.
+        width_in: width of the figure.
+
+    >>> figure = token_lengths([LengthPanel("input", [0, 1, 2, 3], [1, 0, 3], [(50, 2)])])
+    >>> [axes.get_title(loc="left") for axes in figure.axes]
+    ['input']
+    """
+    with _style():
+        wide = width_in >= WIDE_FROM_IN
+        across, down = (len(panels), 1) if wide else (1, len(panels))
+        figure = _figure(width_in, 2.7 if wide else 2.4 * down)
+        figure.set_layout_engine("constrained", hspace=0.0 if wide else 0.06)
+        grid = figure.subplots(down, across, squeeze=False).flat
+        for axes, panel in zip(grid, panels, strict=True):
+            share = _array(panel.counts)
+            share /= share.sum() or 1.0
+            # 0 has no logarithm; its bin stands an octave wide to the left of 1.
+            edges = np.maximum(_array(panel.edges), 0.5)
+            axes.set_xscale("log")
+            axes.grid(visible=True, axis="y")
+            _area(axes, share, edges, BLUE, alpha=0.35)
+            _edge(axes, share, edges, BLUE, linewidth=1.0)
+            low, high = float(edges[0]), float(edges[-1])
+            if high < 8 * low:
+                # A few bins from edge to edge would be a wall and no histogram.
+                low, high = low / 2, high * 2
+            axes.set_xlim(low, high)
+            ticks = _round_steps(max(1.0, low), high, most=6 if wide else 5)
+            names = [numbers.count(tick) for tick in ticks]
+            if panel.edges[0] == 0:
+                ticks, names = [math.sqrt(0.5), *ticks], ["0", *names]
+            axes.set_xticks(ticks, names)
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.set_ylim(0, float(share.max()) * 1.08)
+            axes.yaxis.set_major_locator(MaxNLocator(nbins=4, steps=ROUND))
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.share(value)))
+            axes.set_title(_plain(panel.title, most=60), pad=22)
+            _mark_percentiles(axes, panel.percentiles, across_in=width_in / across)
+        return figure
+
+
 def svg(figure: Figure) -> str:
     """Return a figure as an SVG document with real text: same figure, same document, to the byte.
 
@@ -369,6 +535,40 @@ def svg(figure: Figure) -> str:
         document = io.BytesIO()
         figure.savefig(document, format="svg", metadata={"Date": None, "Creator": None})
     return document.getvalue().decode()
+
+
+def _squares(corners: Sequence[Sequence[tuple[float, float]]], alpha: float) -> PathPatch:
+    """Return polygons of five corners, the last one to close them, as one shape."""
+    codes = [Path.MOVETO, *[Path.LINETO] * 3, Path.CLOSEPOLY] * len(corners)
+    path = Path([corner for square in corners for corner in square], codes)
+    return PathPatch(path, facecolor=BLUE, alpha=alpha, linewidth=0)
+
+
+def _mark_percentiles(
+    axes: Axes,
+    percentiles: Sequence[tuple[float, float]],
+    *,
+    across_in: float,
+) -> None:
+    """Draw percentiles as lines with their names above, of those close together only the first."""
+    # A name is 0.3 inches wide.
+    low, high = axes.get_xlim()
+    apart = 0.35 / across_in * math.log(high / low)
+    named: float | None = None
+    for percentile, tokens in percentiles:
+        place = max(tokens, math.sqrt(0.5))
+        axes.axvline(place, color=INK, linewidth=1.0, linestyle=(0, (4, 2)), alpha=0.8)
+        if named is not None and math.log(place / named) < apart:
+            continue
+        named = place
+        axes.annotate(
+            f"p{percentile:g}",
+            (place, 1),
+            (0, 5),
+            xycoords=axes.get_xaxis_transform(),
+            textcoords="offset points",
+            ha="center",
+        )
 
 
 def _counts() -> FuncFormatter:

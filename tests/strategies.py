@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from simulations.capacity import ModelUnits, TokenChunks
@@ -43,11 +45,15 @@ def traces(draw: st.DrawFn, *, max_requests: int = 40) -> Trace:
 
 @st.composite
 def services(draw: st.DrawFn) -> Service:
-    """Servers with every term of the iteration time on or off, with and without KV pressure."""
+    """Servers with every term of the iteration time on or off, with and without KV pressure.
+
+    Half of them keep to the grid, so that arrivals meet boundaries in the middle of a jump.
+    """
     max_sequences = draw(st.integers(1, 6))
-    fine = st.sampled_from([0.0, 1e-11, 1e-6, GRID_S])
+    coarse = draw(st.booleans())
+    fine = st.sampled_from([0.0, GRID_S] if coarse else [0.0, 1e-11, 1e-6, GRID_S])
     return Service(
-        iteration_s=draw(on_grid(1, 5)) if draw(st.booleans()) else 1e-11,
+        iteration_s=draw(on_grid(1, 5)) if coarse or draw(st.booleans()) else 1e-11,
         sequence_s=draw(fine),
         context_s=draw(fine),
         prefill_s=draw(fine),
@@ -118,4 +124,92 @@ def scenarios(draw: st.DrawFn, *, max_chunks: int = 8) -> Scenario:
         ),
         start_chunks=draw(st.integers(low, high)),
         seed=draw(st.integers(0, 3)),
+    )
+
+
+# --- corners that the drawings above reach too seldom ------------------------------------------------
+
+
+@st.composite
+def pressed(draw: st.DrawFn) -> tuple[Trace, Scenario]:
+    """Long answers in memory for little more than the longest: most of these preempt, many twice."""
+    n = draw(st.integers(4, 30))
+    spread = draw(st.sampled_from([10, 60, 300]))
+    tokens = st.tuples(
+        st.integers(1, 8), st.integers(1, 12) | st.integers(12, 25), st.integers(0, 8)
+    )
+    rows = draw(st.lists(tokens, min_size=n, max_size=n))
+    trace = Trace.build(
+        draw(st.lists(on_grid(0, spread), min_size=n, max_size=n)),
+        [row[0] for row in rows],
+        [row[1] for row in rows],
+        cached_tokens=[min(row[2], row[0]) for row in rows],
+        span_s=draw(on_grid(0, 300)),
+    )
+    longest = max(row[0] + row[1] for row in rows)
+    chunks = draw(st.integers(1, 2))
+    max_sequences = draw(st.integers(3, 8))
+    service = Service(
+        iteration_s=draw(on_grid(1, 3)),
+        sequence_s=draw(st.sampled_from([0.0, 1e-6, GRID_S])),
+        context_s=draw(st.sampled_from([0.0, 1e-11, 1e-6, GRID_S])),
+        prefill_s=draw(st.sampled_from([0.0, GRID_S])),
+        attention_s=draw(st.sampled_from([0.0, 1e-6])),
+        token_budget=max_sequences + draw(st.integers(0, 4) | st.just(100)),
+        max_sequences=max_sequences,
+        kv_tokens=longest + draw(st.integers(0, 12)),
+    )
+    scenario = draw(scenarios(max_chunks=chunks))
+    # Who is turned away or held back presses on nothing.
+    admission = Admission(
+        queue_at=draw(st.sampled_from(["endpoint", "chunk"])),
+        queue_limit=draw(st.just("none") | st.integers(4, 12)),
+    )
+    return trace, replace(scenario, service=service, admission=admission)
+
+
+@st.composite
+def sleepy(draw: st.DrawFn) -> tuple[Trace, Scenario]:
+    """Short visits with pauses in which the last chunk goes, on endpoints that begin with none or one."""
+    visits = draw(st.lists(st.tuples(on_grid(0, 400), st.integers(1, 4)), min_size=2, max_size=6))
+    arrival = [start for start, n in visits for _ in range(n)]
+    rows = draw(
+        st.lists(
+            st.tuples(st.integers(1, 6), st.integers(0, 8)),
+            min_size=len(arrival),
+            max_size=len(arrival),
+        )
+    )
+    trace = Trace.build(
+        arrival, [row[0] for row in rows], [row[1] for row in rows], span_s=draw(on_grid(0, 600))
+    )
+    scenario = draw(scenarios(max_chunks=3))
+    high = draw(st.integers(1, 3))
+    return trace, replace(
+        scenario,
+        capacity=TokenChunks(draw(st.integers(1, 5000)), 0, high),
+        autoscaler=replace(scenario.autoscaler, idle_to_zero_s=draw(on_grid(0, 25))),
+        start_chunks=draw(st.integers(0, min(1, high))),
+    )
+
+
+@st.composite
+def turned_away(draw: st.DrawFn) -> tuple[Trace, Scenario]:
+    """Clients that try again at a token window with room for a few requests, which get done meanwhile."""
+    trace = draw(traces(max_requests=30))
+    scenario = draw(scenarios(max_chunks=3))
+    rated = draw(st.integers(100, 3000))
+    window_s = draw(st.sampled_from([0.004, 0.02, 0.1]))
+    low, high = scenario.capacity.min_chunks, scenario.capacity.max_chunks
+    return trace, replace(
+        scenario,
+        capacity=TokenChunks(rated, low, high),
+        admission=replace(
+            scenario.admission,
+            window_s=window_s,
+            window_estimate_tokens=draw(st.integers(0, 30)),
+            queue_limit="none" if draw(st.booleans()) else draw(st.integers(1, 5)),
+        ),
+        client=replace(scenario.client, retries=draw(st.integers(1, 5))),
+        overflow=replace(scenario.overflow, policy="retry"),
     )
