@@ -60,11 +60,11 @@ class Bench:
         self.n_tried += 1
         run = self.run(min_chunks, max_chunks)
         outcome = summarise(run, self.objective.limits, price=self.offer.price)
-        cost = outcome.usd_per_hour if self._spills_for_money() else None
+        cost = outcome.usd_per_hour if self._costs_more_than_chunks() else None
         return Trial(
             min_chunks,
             max_chunks,
-            # Chunk-ticks order ranges exactly as money does, unless spilled tokens cost some too.
+            # Chunk-ticks order ranges exactly as money does, unless spilled tokens or launches cost some too.
             float(outcome.bill.billed_ticks) if cost is None else cost,
             outcome,
             self.objective.judge(outcome),
@@ -73,18 +73,18 @@ class Bench:
     def floor_cost(self, min_chunks: int) -> float:
         """Return what any range with this minimum costs at the least: its minimum, all the time."""
         price = self.offer.price.usd_per_chunk_hour
-        if self._spills_for_money() and price is not None:
+        if self._costs_more_than_chunks() and price is not None:
             return min_chunks * price * (1 - 1e-12)
         return float(min_chunks * self.trace.span_ticks)
 
-    def _spills_for_money(self) -> bool:
+    def _costs_more_than_chunks(self) -> bool:
+        """Whether there is more to pay than chunk-hours, and all of it is known."""
         price = self.offer.price
-        known = (
-            price.usd_per_chunk_hour,
-            price.input_usd_per_million,
-            price.output_usd_per_million,
-        )
-        return self.base.overflow.policy == "spill" and None not in known
+        tokens = (price.input_usd_per_million, price.output_usd_per_million)
+        spills = self.base.overflow.policy == "spill"
+        if price.usd_per_chunk_hour is None or (spills and None in tokens):
+            return False
+        return spills or price.launch_usd > 0
 
     def offered_chunks(self) -> int:
         """Return the chunks that the mean load asks for, at what one can do at the trace's mean shape."""

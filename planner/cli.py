@@ -291,6 +291,40 @@ def simulate(
 
 
 @app.command(cls=GroupedCommand)
+@takes(TrafficFlags)
+def describe(
+    workload: Workload,
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="write the same as a page", metavar="FILE.html", show_default=False),
+    ] = None,
+    config: Config = None,
+    json: Json = False,
+    output: Form = "text",
+    traffic: TrafficFlags,
+) -> None:
+    """Say what a trace holds: rates, peaks, lengths, and what was dropped."""
+    from planner import artifacts, terminal, terminal_plots
+    from planner.description import describe as describe_trace
+
+    as_json = _wants_json(json, output)
+    if out is not None:
+        artifacts.require_writable(out.parent)
+    data = describe_trace(_read(workload, traffic))
+    if out is not None:
+        from reports.trace_page import render_trace_page
+
+        artifacts.write(out, render_trace_page(data))
+    if as_json:
+        terminal.show_text(artifacts.to_json(data))
+        return
+    terminal_plots.show_description(data)
+    if out is not None:
+        terminal.show_lines([f"written: {out}"])
+
+
+@app.command(cls=GroupedCommand)
 def generate(
     description: Annotated[
         Path, typer.Argument(help="what traffic to make", metavar="FILE.toml", show_default=False)

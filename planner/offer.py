@@ -172,6 +172,8 @@ def make_offer(
     if service is None:
         service, about_service = service_of(described)
         warnings += about_service
+    elif service.context_limit_tokens is None:
+        service = replace(service, context_limit_tokens=described.context_limit_tokens)
     shape = shape or _rated_shape(described, size)
     rated = rate(service, step.rated_tokens_per_s, shape=shape, share=share)
     unloaded = unloaded_latency(rated, step.rated_tokens_per_s, shape)

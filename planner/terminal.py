@@ -67,16 +67,16 @@ def progress(*, quiet: bool) -> Iterator[Any]:
 def show_report(report: reports.Report) -> None:
     """Print a recommendation."""
     out = console()
-    width = _width(out)
+    width = width_of(out)
     capacity = report.decision.capacity
     inputs = report.inputs
     lines = [
-        *_wrapped(
+        *wrapped_lines(
             f"{one_line(inputs.file)}: {numbers.counted(inputs.n_requests, 'request')} in "
             f"{numbers.duration(inputs.span_s)} ({inputs.format})",
             width,
         ),
-        *_wrapped(f"{report.decision.model}: {_size_text(capacity)}", width),
+        *wrapped_lines(f"{report.decision.model}: {_size_text(capacity)}", width),
     ]
     if report.unloaded is not None:
         alone = report.unloaded
@@ -84,23 +84,23 @@ def show_report(report: reports.Report) -> None:
             f"one request alone ({alone.shape} tokens): TTFT {numbers.latency(alone.ttft_s)}, "
             f"TPOT {numbers.latency(alone.tpot_s)}, E2E {numbers.latency(alone.e2e_s)}"
         )
-        lines += _wrapped(text, width)
+        lines += wrapped_lines(text, width)
     head = "RECOMMENDED" if report.decision.feasible else "NO RANGE KEEPS THE PROMISE; NEAREST"
     style = "bold green" if report.decision.feasible else "bold red"
     lines += [
         ("", ""),
         (f"{head}  {numbers.amount(capacity)}  ({numbers.throughput(capacity)})", style),
-        *(line for label, text in _facts(report) for line in _labelled(label, text, width)),
+        *(line for label, text in _facts(report) for line in labelled_lines(label, text, width)),
         ("", ""),
     ]
     for sentence in [*report.reasons, *_safer_sentences(report)]:
-        lines += _wrapped(f"- {sentence}", width, hanging=2)
+        lines += wrapped_lines(f"- {sentence}", width, hanging=2)
     lines += [("", ""), *_ranges(report, width), ("", ""), *_baselines(report, width)]
     if report.warnings:
         lines += [("", ""), ("warnings", "bold yellow")]
     for warning in report.warnings:
-        lines += _wrapped(f"! {warning}", width, hanging=2)
-    _show(out, [*lines, ("", "")])
+        lines += wrapped_lines(f"! {warning}", width, hanging=2)
+    print_lines(out, [*lines, ("", "")])
 
 
 def _facts(report: reports.Report) -> Iterator[Line]:
@@ -215,7 +215,10 @@ def _ranges(report: reports.Report, width: int) -> list[Line]:
             ]
         )
         styles.append("bold" if chosen else ("" if row.feasible else "dim"))
-    return [(title, "italic"), *_table([*header, "refused", ""], cells, styles, width, left=(0, 7))]
+    return [
+        (title, "italic"),
+        *table_lines([*header, "refused", ""], cells, styles, width, left=(0, 7)),
+    ]
 
 
 def _folded(rows: Sequence[reports.RangeRow]) -> list[list[reports.RangeRow]]:
@@ -255,15 +258,15 @@ def _baselines(report: reports.Report, width: int) -> list[Line]:
     header = ["  way", "range", "a month", "within limits", "refused", ""]
     return [
         ("other ways to choose", "italic"),
-        *_table(header, cells, [""] * len(cells), width, left=(0, 1, 5)),
+        *table_lines(header, cells, [""] * len(cells), width, left=(0, 1, 5)),
     ]
 
 
 def show_outcome(title: str, figures: Mapping[str, Any], conservation: Mapping[str, int]) -> None:
     """Print the outcome of one simulated range."""
     out = console()
-    width = _width(out)
-    lines: list[Line] = [*_wrapped(one_line(title), width, style="bold")]
+    width = width_of(out)
+    lines: list[Line] = [*wrapped_lines(one_line(title), width, style="bold")]
     rows = [[f"  {key.replace('_', ' ')}", numbers.count(n)] for key, n in conservation.items()]
     rows += [
         [f"  within limit: {key}" if key != "all" else "  within all limits", numbers.percent(part)]
@@ -276,7 +279,7 @@ def show_outcome(title: str, figures: Mapping[str, Any], conservation: Mapping[s
         and key not in conservation
         and not key.startswith(("ttft_", "tpot_", "e2e_"))
     ]
-    lines += [*_table(["", ""], rows, [""] * len(rows), width, left=(0,))[1:], ("", "")]
+    lines += [*table_lines(["", ""], rows, [""] * len(rows), width, left=(0,))[1:], ("", "")]
     percents = [key[5:-2] for key in figures if key.startswith("ttft_") and key.endswith("_s")]
     latencies = [
         [f"  {metric.upper()}{of}"]
@@ -288,14 +291,14 @@ def show_outcome(title: str, figures: Mapping[str, Any], conservation: Mapping[s
         for metric in ("ttft", "tpot", "e2e")
         if not suffix or figures["refused"]
     ]
-    lines += _table(
+    lines += table_lines(
         ["  latency", *percents],
         latencies,
         [""] * len(latencies),
         width,
         left=(0,),
     )
-    _show(out, [*lines, ("", "")])
+    print_lines(out, [*lines, ("", "")])
 
 
 def _figure_text(key: str, value: float | None) -> str:
@@ -310,10 +313,14 @@ def show_lines(lines: Sequence[str], *, mark: str = "") -> None:
     """Print sentences, each from the start of a line."""
     out = console()
     before = f"{mark} " if mark else ""
-    width = _width(out)
-    _show(
+    width = width_of(out)
+    print_lines(
         out,
-        [part for line in lines for part in _wrapped(before + line, width, hanging=len(before))],
+        [
+            part
+            for line in lines
+            for part in wrapped_lines(before + line, width, hanging=len(before))
+        ],
     )
 
 
@@ -331,16 +338,19 @@ def _drop_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _width(out: Console) -> int:
+def width_of(out: Console) -> int:
+    """Return how many characters a line may have."""
     return max(NARROWEST, out.width)
 
 
-def _show(out: Console, lines: Sequence[Line]) -> None:
+def print_lines(out: Console, lines: Sequence[Line]) -> None:
+    """Print styled lines as they are."""
     text = Text("\n").join(Text(line.rstrip(), style=style) for line, style in lines)
     out.print(text, soft_wrap=True, end="" if lines and lines[-1] == ("", "") else "\n")
 
 
-def _wrapped(text: str, width: int, *, hanging: int = 0, style: str = "") -> list[Line]:
+def wrapped_lines(text: str, width: int, *, hanging: int = 0, style: str = "") -> list[Line]:
+    """Return a text as lines of a width."""
     lines = textwrap.wrap(
         one_line(text),
         width,
@@ -351,18 +361,18 @@ def _wrapped(text: str, width: int, *, hanging: int = 0, style: str = "") -> lis
     return [(line, style) for line in lines]
 
 
-def _labelled(label: str, text: str, width: int) -> list[Line]:
+def labelled_lines(label: str, text: str, width: int) -> list[Line]:
     """Return a fact below the headline, its further lines under its first word."""
     indent = len(GAP) + LABEL_WIDTH
     first = f"{GAP}{label:<{LABEL_WIDTH}}"
-    wrapped = _wrapped(text, width - indent)
+    wrapped = wrapped_lines(text, width - indent)
     return [
         ((first if i == 0 else " " * indent) + line, style)
         for i, (line, style) in enumerate(wrapped)
     ]
 
 
-def _table(
+def table_lines(
     header: Sequence[str],
     rows: Sequence[Sequence[str]],
     styles: Sequence[str],

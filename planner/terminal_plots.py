@@ -17,12 +17,12 @@ from planner.line import one_line
 from planner.terminal import (
     GAP,
     Line,
-    _labelled,
-    _show,
-    _table,
-    _width,
-    _wrapped,
     console,
+    labelled_lines,
+    print_lines,
+    table_lines,
+    width_of,
+    wrapped_lines,
 )
 from reports import numbers
 from reports.trace_words import DAYS, HOURS_PER_DAY, LENGTHS, WINDOWS, began
@@ -54,7 +54,7 @@ def show_description(data: Mapping[str, Any]) -> None:
     """
     out = console()
     plain = not _has_blocks(getattr(sys.stdout, "encoding", None))
-    _show(out, [*description_lines(data, _width(out), plain=plain), ("", "")])
+    print_lines(out, [*description_lines(data, width_of(out), plain=plain), ("", "")])
 
 
 def description_lines(data: Mapping[str, Any], width: int, *, plain: bool = False) -> list[Line]:
@@ -69,7 +69,7 @@ def description_lines(data: Mapping[str, Any], width: int, *, plain: bool = Fals
     room = min(width, WIDEST)
     lines: list[Line] = [*_head(data, width), ("", "")]
     for label, text in _facts(data):
-        lines += _labelled(label, text, width)
+        lines += labelled_lines(label, text, width)
     lines += [("", ""), *_lengths(data, width), ("", ""), *_peaks(data, width)]
     rates = data["rate_over_time"]
     if rates["t_s"]:
@@ -81,7 +81,7 @@ def description_lines(data: Mapping[str, Any], width: int, *, plain: bool = Fals
     if data["warnings"]:
         lines += [("", ""), ("warnings", "bold yellow")]
     for warning in data["warnings"]:
-        lines += _wrapped(f"! {warning}", width, hanging=2)
+        lines += wrapped_lines(f"! {warning}", width, hanging=2)
     return lines
 
 
@@ -99,7 +99,7 @@ def _head(data: Mapping[str, Any], width: int) -> list[Line]:
         f"{one_line(data['path'])}: {numbers.counted(data['requests'], 'request')} over "
         f"{numbers.duration(data['span_s'])}{', from ' + start if start else ''} ({data['format']})"
     )
-    return _wrapped(text, width, style="bold")
+    return wrapped_lines(text, width, style="bold")
 
 
 def _facts(data: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -127,7 +127,7 @@ def _lengths(data: Mapping[str, Any], width: int) -> list[Line]:
         [f"  {what}", *(numbers.count(data[f"{what}_tokens"][key]) for key in LENGTHS)]
         for what in ("input", "output")
     ]
-    return _table(["  tokens of a request", *LENGTHS], rows, ["", ""], width, left=(0,))
+    return table_lines(["  tokens of a request", *LENGTHS], rows, ["", ""], width, left=(0,))
 
 
 def _peaks(data: Mapping[str, Any], width: int) -> list[Line]:
@@ -140,7 +140,7 @@ def _peaks(data: Mapping[str, Any], width: int) -> list[Line]:
         for window, name in WINDOWS
     ]
     header = ["  peaks", "requests/s", "x mean", "dispersion"]
-    return _table(
+    return table_lines(
         [*header, "tokens/s", "x mean", "dispersion"], rows, [""] * len(rows), width, left=(0,)
     )
 
@@ -174,7 +174,7 @@ def _resampled(values: Array, n: int) -> Array:
 
 
 def _chart(values: Array, rows: int, top: str, bars: str) -> list[Line]:
-    """Return a chart of one column a value, the top and 0 of its axis labelled."""
+    """Return a chart of one column a value, the top and 0 of its axis labelled_lines."""
     drawn = _columns(values, rows, bars)
     names = [top, *[""] * (rows - 2), "0"]
     return [

@@ -1,38 +1,15 @@
-"""A report as one HTML page that needs nothing else: no network, no script, no other file.
-
-The only importer of jinja2. Every text is escaped; the template decides the order, the
-stylesheet the look, `sentences` the words and `numbers` the digits. Knows nothing of how an
-answer was found.
+"""A report as one HTML page: the template decides the order, the stylesheet the look, `sentences` the
+words and `numbers` the digits. Knows nothing of how an answer was found.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from typing import NamedTuple
-
-import jinja2
-from markupsafe import Markup
-
 from reports import figures, numbers, sentences
+from reports.page import Picture, picture, render
 from reports.report import Metric, RangeRow, Report
-from reports.svg import inline_svg
 
 MOST_ROWS = 15
 """Ranges in the figure of latencies; the table has them all."""
-
-_CONTROLS = dict.fromkeys({*range(32), 127} - {9, 10}, "\N{REPLACEMENT CHARACTER}")
-"""Characters that HTML forbids, as `str.translate` wants them."""
-
-
-class Picture(NamedTuple):
-    """A figure on the page: drawn twice, shown once."""
-
-    name: str
-    title: str
-    sentence: str
-    wide: Markup
-    narrow: Markup
 
 
 def render_html(report: Report) -> str:
@@ -44,52 +21,14 @@ def render_html(report: Report) -> str:
     Returns:
         A page of its own that can be encoded as UTF-8 whatever the texts hold.
     """
-    page = (
-        _environment()
-        .get_template("report.html")
-        .render(
-            report=report,
-            rows=report.ranges_by_cost(),
-            cost_picture=_cost_picture(report),
-            load_picture=_load_picture(report),
-            latency_picture=_latency_picture(report),
-        )
+    return render(
+        "report.html",
+        report=report,
+        rows=report.ranges_by_cost(),
+        cost_picture=_cost_picture(report),
+        load_picture=_load_picture(report),
+        latency_picture=_latency_picture(report),
     )
-    return page.translate(_CONTROLS).encode("utf-8", "replace").decode("utf-8")
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("reports"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(numbers=numbers, words=sentences)
-    environment.filters["prose"] = _prose
-    return environment
-
-
-def _prose(text: str) -> str:
-    """Return running text in which no line breaks between a number and its unit."""
-    return re.sub(
-        r"(?<=\d) (?=(%|ms|s|min|h|USD|tokens/s)\b|%)|(?<=USD) (?=\d)", "\N{NO-BREAK SPACE}", text
-    )
-
-
-def _picture(
-    name: str, title: str, sentence: str, draw: Callable[[float], figures.Figure]
-) -> Picture:
-    wide, narrow = (
-        Markup(
-            inline_svg(
-                figures.svg(draw(width_in)), prefix=f"{name}-{size}", label=f"{title}. {sentence}"
-            )
-        )
-        for size, width_in in (("wide", figures.WIDE_IN), ("narrow", figures.NARROW_IN))
-    )
-    return Picture(name, title, sentence, wide, narrow)
 
 
 def _cost_picture(report: Report) -> Picture:
@@ -99,7 +38,7 @@ def _cost_picture(report: Report) -> Picture:
     latencies = [limit for limit in report.promise.limits if limit.percentile is not None]
     # With several latencies promised no single share of requests says whether all hold.
     promised = latencies[0].percentile if len(latencies) == 1 else None
-    return _picture(
+    return picture(
         "cost",
         "Cost against attainment",
         sentences.cost_sentence(report),
@@ -118,7 +57,7 @@ def _cost_picture(report: Report) -> Picture:
 
 def _load_picture(report: Report) -> Picture:
     timeline, capacity = report.timeline, report.decision.capacity
-    return _picture(
+    return picture(
         "load",
         "Load against capacity over time",
         sentences.load_sentence(report),
@@ -149,7 +88,7 @@ def _latency_picture(report: Report) -> Picture:
     caption = "units" if sentences.unit_noun(report.decision.capacity) == "step" else "chunks"
     if len(rows) < len(report.ranges):
         sentence += f" Shown are {len(rows)} of {numbers.counted(len(report.ranges), noun)} tried, those nearest in cost."
-    return _picture(
+    return picture(
         "latency",
         f"Latency percentiles by {noun}",
         sentence,

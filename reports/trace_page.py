@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reports import figures, trace_words
-from reports.html import _CONTROLS, Picture, _environment, _picture
+from reports.page import Picture, picture, render
 
 
 def render_trace_page(data: Mapping[str, Any]) -> str:
@@ -23,29 +23,25 @@ def render_trace_page(data: Mapping[str, Any]) -> str:
         A page of its own that can be encoded as UTF-8 whatever the texts hold.
     """
     correlation = data["input_output_correlation"]
-    page = (
-        _environment()
-        .get_template("trace.html")
-        .render(
-            data=data,
-            file=re.split(r"[/\\]", str(data["path"]))[-1] or data["path"],
-            began=trace_words.began(data["epoch"]),
-            windows=trace_words.WINDOWS,
-            lengths=trace_words.LENGTHS,
-            correlation="" if correlation is None else f"{round(correlation, 2) + 0.0:.2f}",
-            pictures=[
-                _rate_picture(data),
-                *([_hour_picture(data)] if data["load_by_hour_of_week"] else []),
-                _length_picture(data),
-            ],
-        )
+    return render(
+        "trace.html",
+        data=data,
+        file=re.split(r"[/\\]", str(data["path"]))[-1] or data["path"],
+        began=trace_words.began(data["epoch"]),
+        windows=trace_words.WINDOWS,
+        lengths=trace_words.LENGTHS,
+        correlation="" if correlation is None else f"{round(correlation, 2) + 0.0:.2f}",
+        pictures=[
+            _rate_picture(data),
+            *([_hour_picture(data)] if data["load_by_hour_of_week"] else []),
+            _length_picture(data),
+        ],
     )
-    return page.translate(_CONTROLS).encode("utf-8", "replace").decode("utf-8")
 
 
 def _rate_picture(data: Mapping[str, Any]) -> Picture:
     rates = data["rate_over_time"]
-    return _picture(
+    return picture(
         "rate",
         "Rate over time",
         trace_words.rate_sentence(data),
@@ -60,7 +56,7 @@ def _rate_picture(data: Mapping[str, Any]) -> Picture:
 
 
 def _hour_picture(data: Mapping[str, Any]) -> Picture:
-    return _picture(
+    return picture(
         "hours",
         "Load by hour of the week",
         trace_words.hour_sentence(data),
@@ -71,7 +67,7 @@ def _hour_picture(data: Mapping[str, Any]) -> Picture:
 
 
 def _length_picture(data: Mapping[str, Any]) -> Picture:
-    return _picture(
+    return picture(
         "lengths",
         "Input and output tokens",
         trace_words.length_sentence(data),

@@ -20,7 +20,7 @@ HEADER = "arrived_at,num_prefill_tokens,num_decode_tokens\n"
 LOG = f"{HEADER}0,10,5\n3,100,20\n9,50,2\n"
 MODEL = ("--model", "system.ai.meta_llama_v3_1_8b_instruct")
 HOPELESS = ("--ttft-p95", "0.01ms")
-COMMANDS = ("recommend", "simulate", "generate")
+COMMANDS = ("recommend", "simulate", "describe", "generate")
 
 SERVICE = """
 [service]
@@ -99,6 +99,7 @@ def test_the_commands_are_these():
         (("--loud",), "No such option: --loud; see ptplan --help"),
         (("recommend",), "Missing argument 'WORKLOAD'; see ptplan recommend --help"),
         (("simulate",), "Missing argument 'WORKLOAD'; see ptplan simulate --help"),
+        (("describe",), "Missing argument 'WORKLOAD'; see ptplan describe --help"),
         (("generate",), "Missing argument 'FILE.toml'; see ptplan generate --help"),
         (("generate", "x.toml"), "Missing option '--out'; see ptplan generate --help"),
     ],
@@ -144,10 +145,16 @@ def test_bad_traffic_is_refused(text, complaint, folder, capsys):
     ("path", "complaint"),
     [("none.csv", "none.csv: there is no such file"), (".", ". is a directory; name one file")],
 )
-@pytest.mark.parametrize("command", ["recommend", "simulate"])
-def test_a_file_that_cannot_be_read_is_refused(command, path, complaint, folder, capsys):
-    more = ("--min-chunks", "1", "--max-chunks", "1") if command == "simulate" else ()
-    assert complaint_of(command, path, *MODEL, *more, capsys=capsys) == complaint
+@pytest.mark.parametrize(
+    ("command", "flags"),
+    [
+        ("recommend", MODEL),
+        ("simulate", (*MODEL, "--min-chunks", "1", "--max-chunks", "1")),
+        ("describe", ()),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused(command, flags, path, complaint, folder, capsys):
+    assert complaint_of(command, path, *flags, capsys=capsys) == complaint
 
 
 # Bad flags
@@ -431,7 +438,7 @@ def test_the_file_can_be_named(folder, undrawn):
     [
         ("speed = 3", "ptplan.toml: 'speed' is no flag of any command; see ptplan recommend --help"),
         ("[recommend]\nmin-chunks = 3", "ptplan.toml: 'min-chunks' in [recommend] is no flag of recommend"),
-        ("[advise]\nseed = 3", "ptplan.toml: [advise] is no command; commands are generate, recommend, simulate"),
+        ("[advise]\nseed = 3", "ptplan.toml: [advise] is no command; commands are describe, generate, recommend, simulate"),
         ("seed = [3]", "ptplan.toml: seed is [3]; must be text, a number or true or false"),
         ("config = 'x.toml'", "ptplan.toml: 'config' is no flag of any command; see ptplan recommend --help"),
         ("workload = 'log.csv'", "ptplan.toml: 'workload' is no flag of any command; see ptplan recommend --help"),

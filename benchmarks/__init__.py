@@ -1,0 +1,1 @@
+"""Timings on this machine: `python -m benchmarks`. They print and assert nothing."""

@@ -1,0 +1,71 @@
+"""What every page is made with: the templates, the escaping, a figure drawn twice.
+
+The only importer of jinja2. Every text is escaped and cleaned of what HTML forbids; a page needs nothing
+else: no network, no script, no other file. Knows nothing of what a page is about.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jinja2
+from markupsafe import Markup
+
+from reports import figures, numbers, sentences
+from reports.svg import inline_svg
+
+_CONTROLS = dict.fromkeys({*range(32), 127} - {9, 10}, "\N{REPLACEMENT CHARACTER}")
+"""Characters that HTML forbids, as `str.translate` wants them."""
+
+
+class Picture(NamedTuple):
+    """A figure on the page: drawn twice, shown once."""
+
+    name: str
+    title: str
+    sentence: str
+    wide: Markup
+    narrow: Markup
+
+
+def render(template: str, **content: Any) -> str:
+    """Return a template filled, as text that can be encoded as UTF-8 whatever the content holds."""
+    page = _environment().get_template(template).render(**content)
+    return page.translate(_CONTROLS).encode("utf-8", "replace").decode("utf-8")
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("reports"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(numbers=numbers, words=sentences)
+    environment.filters["prose"] = _prose
+    return environment
+
+
+def _prose(text: str) -> str:
+    """Return running text in which no line breaks between a number and its unit."""
+    return re.sub(
+        r"(?<=\d) (?=(%|ms|s|min|h|USD|tokens/s)\b|%)|(?<=USD) (?=\d)", "\N{NO-BREAK SPACE}", text
+    )
+
+
+def picture(
+    name: str, title: str, sentence: str, draw: Callable[[float], figures.Figure]
+) -> Picture:
+    """Return a figure drawn wide and narrow, with the sentence that says what to see."""
+    wide, narrow = (
+        Markup(
+            inline_svg(
+                figures.svg(draw(width_in)), prefix=f"{name}-{size}", label=f"{title}. {sentence}"
+            )
+        )
+        for size, width_in in (("wide", figures.WIDE_IN), ("narrow", figures.NARROW_IN))
+    )
+    return Picture(name, title, sentence, wide, narrow)
