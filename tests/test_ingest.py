@@ -214,7 +214,7 @@ def test_an_unknown_layout_is_refused_with_what_to_do(save: Callable[..., Path])
     assert refusal(path) == (
         "log.csv: no known layout: found columns timestamp_s, ContextTokens, GeneratedTokens; the "
         "nearest, azure, lacks TIMESTAMP. Say which is which with "
-        "--columns arrival=..,input=..,output=..[,cached=..]"
+        "--columns arrival=..,input=..,output=..[,cached=..,status=..]"
     )
 
 
@@ -237,7 +237,10 @@ def test_a_mapping_must_fit(save: Callable[..., Path], columns: str, text: str) 
         ("arrival=t,input=i,output=", "--columns: output is missing; write output=NAME"),
         ("arrival,input=i", "--columns: 'arrival' must be written role=name"),
         ("arrival=t,arrival=u", "--columns: arrival is given twice"),
-        ("when=t,input=i,output=o", "--columns: 'when' is none of arrival, input, output, cached"),
+        (
+            "when=t,input=i,output=o",
+            "--columns: 'when' is none of arrival, input, output, cached, status",
+        ),
     ],
 )
 def test_columns_are_refused_unless_complete(text: str, problem: str) -> None:
@@ -283,9 +286,10 @@ BAD_ROWS = [
     ("1,nan,1,0", "input_tokens not a whole number", f"input_tokens is 'nan'; {WHOLE}"),
     ("1,inf,1,0", "input_tokens not a whole number", f"input_tokens is 'inf'; {WHOLE}"),
     ("1,0,1,0", "input_tokens is 0", f"input_tokens is '0'; {WHOLE}"),
-    ("1,-1,1,0", "input_tokens below 0", f"input_tokens is '-1'; {WHOLE}"),
+    ("1,-1,1,0", "input_tokens unknown (-1)", f"input_tokens is '-1'; {WHOLE}"),
+    ("1,-2,1,0", "input_tokens below 0", f"input_tokens is '-2'; {WHOLE}"),
     ("1,1e300,1,0", "input_tokens too large", f"input_tokens is '1e300'; {WHOLE}"),
-    ("1,1,-1,0", "output_tokens below 0", f"output_tokens is '-1'; {OR_ZERO}"),
+    ("1,1,-1,0", "output_tokens unknown (-1)", f"output_tokens is '-1'; {OR_ZERO}"),
     ("1,1,,0", "output_tokens missing", f"output_tokens is empty; {OR_ZERO}"),
     ("1,1,1,-3", "cached_tokens below 0", f"cached_tokens is '-3'; {OR_ZERO}"),
     (
@@ -331,7 +335,7 @@ def test_a_row_that_swallows_others_is_never_dropped(save: Callable[..., Path]) 
 
 
 def test_reasons_are_counted_and_the_first_rows_are_shown(save: Callable[..., Path]) -> None:
-    bad = ["1,0,1", "1,-1,1", "1,0,0", "1,2", "1,0,1", "1,0,1", "1,0,1"]
+    bad = ["1,0,1", "1,-2,1", "1,0,0", "1,2", "1,0,1", "1,0,1", "1,0,1"]
     reading = read(save(VIDUR, "0,1,1", *bad), on_bad="drop")
     assert reading.dropped == {
         "input_tokens below 0": 1,
@@ -674,11 +678,23 @@ def test_the_three_day_trace_is_read_with_columns(shared: Path) -> None:
     assert int(trace.output_tokens.sum()) == sum(int(row["output_tokens"]) for _, row in rows)
 
 
-def test_burstgpt_is_refused_until_its_failures_are_dropped(shared: Path) -> None:
+def test_burstgpt_is_read_without_its_failures(shared: Path) -> None:
     path = shared / "traces/BurstGPT_1_head400.csv.gz"
+    reading = read(path)
+    assert (reading.format, reading.rows_read, len(reading.trace)) == ("burstgpt", 400, 383)
+    assert reading.dropped == {"failed request (no output)": 17}
+    with gzip.open(path, "rt") as file:
+        rows = [row for row in csv.DictReader(file) if row["Response tokens"] != "0"]
+    first = int(rows[0]["Timestamp"])
+    assert requests(reading.trace) == [
+        (
+            (int(row["Timestamp"]) - first) * TICKS_PER_S,
+            int(row["Request tokens"]),
+            0,
+            int(row["Response tokens"]),
+        )
+        for row in rows
+    ]
     columns = parse_columns("arrival=timestamp,input=request tokens,output=response tokens")
     with pytest.raises(TraceError, match=r"line 22: .* 17 of 400 rows are bad"):
         load_trace(path, columns=columns)
-    reading = read(path, columns=columns, on_bad="drop")
-    assert reading.dropped == {"input_tokens is 0": 17}
-    assert len(reading.trace) == 383

@@ -16,8 +16,12 @@ ROLES = {
     "input": "input_tokens",
     "output": "output_tokens",
     "cached": "cached_tokens",
+    "status": "status",
 }
-"""The words of `--columns` and the fields they name; all but cached must be given."""
+"""The words of `--columns` and the fields they name; cached and status may be left out."""
+
+OPTIONAL = ("cached_tokens", "thinking_tokens", "status")
+"""Fields that are read where a file has them."""
 
 MAPPED = "columns"
 """The name of a layout that the user described."""
@@ -33,6 +37,11 @@ class Layout:
         cached_tokens: read where the column is there; None where the format has none.
         unit: of an arrival that is a number (a key of `clock.TICKS_PER_UNIT`); None where the
             format writes dates, so that a number is refused unless its unit is said.
+        thinking_tokens: generated besides the output, to which they are added.
+        status: HTTP status codes; what is not 2xx is a failed request.
+        marks: further columns without which a file is not of this layout.
+        zero_output_failed: whether no output means that the request failed.
+        note: what is to be said of every file of this layout.
     """
 
     name: str
@@ -41,6 +50,11 @@ class Layout:
     output_tokens: str
     cached_tokens: str | None = None
     unit: str | None = None
+    thinking_tokens: str | None = None
+    status: str | None = None
+    marks: tuple[str, ...] = ()
+    zero_output_failed: bool = False
+    note: str | None = None
 
     @property
     def is_mapped(self) -> bool:
@@ -52,11 +66,15 @@ class Layout:
         """The names that a file must have to be of this layout."""
         return (self.arrival, self.input_tokens, self.output_tokens)
 
-    def has_cached(self, columns: Sequence[str]) -> bool:
-        """Return whether cached tokens are to be read: where they are, or where the user says."""
-        if self.cached_tokens is None:
-            return False
-        return self.is_mapped or _plain(self.cached_tokens) in map(_plain, columns)
+    def optional(self, columns: Sequence[str]) -> dict[str, str]:
+        """Return field and column of what else is to be read: what is there or the user names."""
+        there = {_plain(name) for name in columns}
+        named = {field: getattr(self, field) for field in OPTIONAL}
+        return {
+            field: name
+            for field, name in named.items()
+            if name is not None and (self.is_mapped or _plain(name) in there)
+        }
 
     def missing(self, columns: Sequence[str]) -> tuple[str, ...]:
         """Return the required names that a file lacks.
@@ -65,7 +83,7 @@ class Layout:
         ('out',)
         """
         there = {_plain(name) for name in columns}
-        return tuple(name for name in self.required if _plain(name) not in there)
+        return tuple(name for name in (*self.required, *self.marks) if _plain(name) not in there)
 
 
 def recognise(columns: Sequence[str], layouts: Sequence[Layout]) -> Layout:
@@ -81,7 +99,7 @@ def recognise(columns: Sequence[str], layouts: Sequence[Layout]) -> Layout:
     raise TraceError(
         f"no known layout: found columns {listed(columns)}; the nearest, {nearest.name}, lacks "
         f"{listed(nearest.missing(columns))}. Say which is which with "
-        f"--columns arrival=..,input=..,output=..[,cached=..]"
+        f"--columns arrival=..,input=..,output=..[,cached=..,status=..]"
     )
 
 
@@ -89,7 +107,7 @@ def mapped(columns: Mapping[str, str]) -> Layout:
     """Return the layout that a mapping from role to column name describes.
 
     Args:
-        columns: keys arrival, input, output and perhaps cached; values are column names.
+        columns: keys arrival, input, output, perhaps cached and status; values are column names.
 
     Raises:
         TraceError: a role is unknown or missing.
@@ -103,7 +121,14 @@ def mapped(columns: Mapping[str, str]) -> Layout:
     for role in ("arrival", "input", "output"):
         if not columns.get(role, "").strip():
             raise TraceError(f"--columns: {role} is missing; write {role}=NAME")
-    return Layout(MAPPED, **{ROLES[role]: name for role, name in columns.items()})
+    return Layout(
+        MAPPED,
+        columns["arrival"],
+        columns["input"],
+        columns["output"],
+        columns.get("cached"),
+        status=columns.get("status"),
+    )
 
 
 def parse_columns(text: str) -> dict[str, str]:

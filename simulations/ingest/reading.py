@@ -19,14 +19,14 @@ from simulations.errors import TraceError
 from simulations.ingest.bad_row import N_SHOWN, BadRow, count_bad_rows, show_bad_rows
 from simulations.ingest.clock import DATES, DATES_AS_TEXT, Clock, is_number, numbers
 from simulations.ingest.database import Table, opened
-from simulations.ingest.formats import AZURE, PTPLAN, VIDUR
+from simulations.ingest.formats import AZURE, BURSTGPT, ENDPOINT_USAGE, PTPLAN, SLOSIZER, VIDUR
 from simulations.ingest.layout import Layout, mapped, position, recognise
 from simulations.ingest.rows import Cells, Rows, extract, probe
 from simulations.ingest.source import identify, shown
 from simulations.ticks import NEVER
 from simulations.trace import Trace
 
-LAYOUTS = (PTPLAN, AZURE, VIDUR)
+LAYOUTS = (SLOSIZER, PTPLAN, AZURE, VIDUR, BURSTGPT, ENDPOINT_USAGE)
 """What is recognised without being told, in the order in which it is tried."""
 
 
@@ -72,8 +72,8 @@ def load_trace(
 
     Args:
         path: CSV (also gzip) or Parquet, told by content; a file name, never a pattern or URL.
-        columns: which column is which (arrival, input, output, perhaps cached) where the layout
-            is none that is recognised.
+        columns: which column is which (arrival, input, output, perhaps cached and status) where
+            the layout is none that is recognised.
         on_bad: refuse a file with bad rows, as a wrong trace buys the wrong capacity; or drop
             them, which `read` counts by reason.
         time_unit: of an arrival that is a number: ns, us, ms, s, min or h.
@@ -138,15 +138,20 @@ def _read(
     rows_read = len(rows.arrival_ticks) + n_dropped
     if rows_read == 0:
         raise TraceError("no rows were found")
-    if n_dropped and on_bad == "fail":
+    failed = {rule.reason: count for rule, count in rows.broken if rule.is_failure}
+    bad = {reason: count for reason, count in dropped.items() if reason not in failed}
+    if bad and on_bad == "fail":
         raise TraceError(
-            f"{bad_rows[0]}. {_counted(rows_read, dropped)}; mend them or leave them out with "
-            "--on-bad drop"
+            f"{bad_rows[0]}. {_counted(rows_read, bad)} are bad ({_listed(bad)}); mend them or "
+            "leave them out with --on-bad drop"
         )
     if n_dropped == rows_read:
+        first = f". The first: {bad_rows[0]}" if bad else ""
+        are = "are bad" if bad and not failed else "are left out"
         raise TraceError(
-            f"no request is left; {_counted(rows_read, dropped)}. The first: {bad_rows[0]}"
+            f"no request is left; {_counted(rows_read, dropped)} {are} ({_listed(dropped)}){first}"
         )
+    notes += _failure_notes(rows_read, failed)
     trace = _trace(table, cells, rows, notes)
     source = table.source
     return Reading(
@@ -164,9 +169,11 @@ def _read(
 def _cells(table: Table, layout: Layout, unit_clock: Clock | None) -> tuple[Cells, list[str]]:
     """Return which cells to read and how, and what was assumed about it."""
     where = [position(name, table.columns) for name in layout.required]
-    if layout.cached_tokens is not None and layout.has_cached(table.columns):
-        where.append(position(layout.cached_tokens, table.columns))
-    names = [f"c{index}" for index in where]
+    arrival_cell, input_cell, output_cell = (f"c{index}" for index in where)
+    optional = {
+        field: f"c{position(name, table.columns)}"
+        for field, name in layout.optional(table.columns).items()
+    }
     sql_type = table.types[where[0]]
     as_number = unit_clock or numbers(layout.unit or "s")
     if is_number(sql_type):
@@ -175,9 +182,9 @@ def _cells(table: Table, layout: Layout, unit_clock: Clock | None) -> tuple[Cell
         clocks = [as_number] if unit_clock else [as_number, DATES_AS_TEXT]
     else:
         clocks = [DATES]
-    clock, zero, first = probe(table, names[0], clocks) or (clocks[-1], 0, "")
+    clock, zero, first = probe(table, arrival_cell, clocks) or (clocks[-1], 0, "")
     arrival = repr(shown(table.columns[where[0]]))
-    notes = []
+    notes = [layout.note] if layout.note else []
     if clock.has_date:
         if unit_clock is not None:
             raise TraceError(f"column {arrival} holds dates; a time unit is for numbers")
@@ -189,7 +196,17 @@ def _cells(table: Table, layout: Layout, unit_clock: Clock | None) -> tuple[Cell
                 f"column {arrival} holds numbers, not dates; say their unit with --time-unit"
             )
         notes.append(f"{arrival} is a number; read as seconds, as no --time-unit was given")
-    cells = Cells(names[0], names[1], names[2], names[3] if len(names) == 4 else None, clock, zero)
+    cells = Cells(
+        arrival_cell,
+        input_cell,
+        output_cell,
+        clock,
+        zero,
+        cached_tokens=optional.get("cached_tokens"),
+        thinking_tokens=optional.get("thinking_tokens"),
+        status=optional.get("status"),
+        zero_output_failed=layout.zero_output_failed,
+    )
     return cells, notes
 
 
@@ -225,9 +242,28 @@ def _trace(table: Table, cells: Cells, rows: Rows, notes: list[str]) -> Trace:
     return Trace(ticks, columns[0], columns[1], columns[2], span_ticks, epoch_ns, name)
 
 
+def _failure_notes(rows_read: int, failed: Mapping[str, int]) -> list[str]:
+    """Return what failed requests mean for a trace that is without them."""
+    if not failed:
+        return []
+    notes = [
+        f"{_counted(rows_read, failed)} are failed requests ({_listed(failed)}) and left out: "
+        "what they would have cost is not in the trace"
+    ]
+    if any("429" in reason for reason in failed):
+        notes.append(
+            "requests were throttled, and logs seldom hold all of them: the load that was offered "
+            "is higher than this trace"
+        )
+    return notes
+
+
 def _counted(rows_read: int, dropped: Mapping[str, int]) -> str:
-    reasons = ", ".join(f"{reason}: {count:,}" for reason, count in dropped.items())
-    return f"{sum(dropped.values()):,} of {rows_read:,} rows are bad ({reasons})"
+    return f"{sum(dropped.values()):,} of {rows_read:,} rows"
+
+
+def _listed(dropped: Mapping[str, int]) -> str:
+    return ", ".join(f"{reason}: {count:,}" for reason, count in dropped.items())
 
 
 def _has_zone(text: str) -> bool:

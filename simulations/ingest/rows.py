@@ -29,18 +29,23 @@ class Cells:
     """Which cell of a row is which field.
 
     Args:
-        arrival, input_tokens, output_tokens, cached_tokens: c0, c1, ...; cached may be None.
+        arrival, input_tokens, output_tokens: c0, c1, ...
         clock: how the arrival is read.
         zero: the instant from which arrivals are counted, in the clock's last place; near the
             file's first, so that differences fit into 64 bits whatever the epoch.
+        cached_tokens, thinking_tokens, status: c0, c1, ... or None.
+        zero_output_failed: whether no output means that the request failed.
     """
 
     arrival: str
     input_tokens: str
     output_tokens: str
-    cached_tokens: str | None
     clock: Clock
     zero: int
+    cached_tokens: str | None = None
+    thinking_tokens: str | None = None
+    status: str | None = None
+    zero_output_failed: bool = False
 
     @property
     def tokens(self) -> list[str]:
@@ -48,9 +53,19 @@ class Cells:
         return [name for name in LEAST if getattr(self, name) is not None]
 
     @property
+    def numbers(self) -> list[str]:
+        """The fields that are numbers: tokens, and the status where there is one."""
+        return self.tokens if self.status is None else [*self.tokens, "status"]
+
+    @property
     def rules(self) -> list[Rule]:
         """The rules of a row, in the order in which they are tried."""
-        return rules(self.tokens, arrival_must_be=self.clock.must_be)
+        return rules(
+            self.tokens,
+            arrival_must_be=self.clock.must_be,
+            has_status=self.status is not None,
+            zero_output_failed=self.zero_output_failed,
+        )
 
     def of(self, subject: str) -> str:
         """Return the cell of a field."""
@@ -63,9 +78,10 @@ class Rows:
 
     Args:
         arrival_ticks: int64[n] after `Cells.zero`, in the file's order.
-        input_tokens, output_tokens, cached_tokens: int32[n]; cached is None without a column.
+        input_tokens, output_tokens, cached_tokens: int32[n]; cached is None without a column,
+            output includes thinking.
         broken: (rule, rows that broke it) for each rule that was broken.
-        first_broken: (ordinal, rule) of the first few, counted from 0.
+        first_broken: (ordinal, rule) of the first few, counted from 0; failures are not among them.
     """
 
     arrival_ticks: IntArray
@@ -103,9 +119,10 @@ def extract(table: Table, cells: Cells, *, n_examples: int) -> Rows:
     """
     judged_by = cells.rules
     arrivals = _Growing(np.int64)
-    tokens = {name: _Growing(np.int32) for name in cells.tokens}
+    tokens = {name: _Growing(np.int32) for name in cells.tokens if name != "thinking_tokens"}
     n_read = 0
     n_broken = np.zeros(1 + len(judged_by), np.int64)
+    is_fault = np.array([False, *(not rule.is_failure for rule in judged_by)])
     first_broken: list[tuple[int, Rule]] = []
     for batch in _batches(table, cells):
         verdict = judge(batch, judged_by)
@@ -113,8 +130,11 @@ def extract(table: Table, cells: Cells, *, n_examples: int) -> Rows:
         if verdict.any():
             kept = verdict == 0
             n_broken += np.bincount(verdict, minlength=len(n_broken))
-            for at in np.flatnonzero(verdict)[: n_examples - len(first_broken)].tolist():
+            wrong = np.flatnonzero(is_fault[verdict])
+            for at in wrong[: n_examples - len(first_broken)].tolist():
                 first_broken.append((n_read + at, judged_by[verdict[at] - 1]))
+        if cells.thinking_tokens is not None:
+            batch["output_tokens"] = batch["output_tokens"] + batch["thinking_tokens"]
         arrivals.extend(batch["arrival_ticks"][kept])
         for name, column in tokens.items():
             column.extend(batch[name][kept])
@@ -140,7 +160,7 @@ def cell_of(table: Table, cell: str, ordinal: int) -> str | None:
 def _batches(table: Table, cells: Cells) -> Iterator[dict[str, npt.NDArray[Any]]]:
     """Yield batches as `rules` want them, with arrival_ticks int64 (anything in a bad row)."""
     fields = f"{cells.clock.instant.format(cell=cells.arrival)} AS arrival"
-    for name in cells.tokens:
+    for name in cells.numbers:
         cell = cells.of(name)
         # No NULL leaves here, and no comparison of doubles is made: both cost DuckDB more than
         # all rules cost numpy.
@@ -152,7 +172,7 @@ def _batches(table: Table, cells: Cells) -> Iterator[dict[str, npt.NDArray[Any]]
     )
     query = (
         f"WITH fields AS (SELECT {cells.arrival}, {fields} FROM {table.scan}) "
-        f"SELECT arrival, CAST({fault} AS UTINYINT) AS arrival_fault, {', '.join(cells.tokens)} "
+        f"SELECT arrival, CAST({fault} AS UTINYINT) AS arrival_fault, {', '.join(cells.numbers)} "
         "FROM fields"
     )
     for batch in table.batches(query, BATCH_ROWS):
@@ -161,7 +181,7 @@ def _batches(table: Table, cells: Cells) -> Iterator[dict[str, npt.NDArray[Any]]
             # A decimal is its last place counted in 128 bits. The low half is enough: taken
             # modulo 2^64, the distance from zero is right wherever it fits into 64 bits.
             instants = instants[::2]
-        columns = {name: _values(batch.column(name), np.float64) for name in cells.tokens}
+        columns = {name: _values(batch.column(name), np.float64) for name in cells.numbers}
         columns["arrival_ticks"] = (
             instants - _low_half(cells.zero)
         ) * cells.clock.ticks_per_instant

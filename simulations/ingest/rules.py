@@ -20,11 +20,11 @@ MISSING = -float(np.finfo(np.float64).max)
 ARRIVAL_FAULTS = ("arrival missing", "arrival unreadable", "arrival too far from the first")
 """What `arrival_fault` counts from 1; 0 is a good arrival."""
 
-LEAST = {"input_tokens": 1, "output_tokens": 0, "cached_tokens": 0}
+LEAST = {"input_tokens": 1, "output_tokens": 0, "cached_tokens": 0, "thinking_tokens": 0}
 """The fewest tokens a request may have."""
 
 Batch = Mapping[str, npt.NDArray[Any]]
-"""Columns [n]: arrival_fault uint8, and token counts float64 as they stand in the file."""
+"""Columns [n]: arrival_fault uint8, token counts and status float64 as they stand in the file."""
 
 Mask = npt.NDArray[np.bool_]
 
@@ -38,22 +38,44 @@ class Rule:
         broken: from a batch to the rows that break it, where all rules before it hold.
         reason: under which those rows are counted.
         must: how the error says what would be right.
+        is_failure: whether the row is sound and tells of a request that was not served. Such
+            rows are left out and counted; nobody has to mend them.
     """
 
     subject: str
     broken: Callable[[Batch], Mask]
     reason: str
     must: str
+    is_failure: bool = False
 
 
-def rules(tokens: Sequence[str], *, arrival_must_be: str) -> list[Rule]:
+def rules(
+    tokens: Sequence[str],
+    *,
+    arrival_must_be: str,
+    has_status: bool = False,
+    zero_output_failed: bool = False,
+) -> list[Rule]:
     """Return the rules of a row, in the order in which they are tried.
 
     Args:
         tokens: the fields that count tokens, of `LEAST`.
         arrival_must_be: what a good arrival looks like.
+        has_status: whether rows have a `status`.
+        zero_output_failed: whether no output means that the request failed.
     """
-    found = []
+    # First what became of a request: the counts of one that failed may be anything.
+    found = _status_rules() if has_status else []
+    if zero_output_failed:
+        found.append(
+            Rule(
+                "output_tokens",
+                _equals("output_tokens", 0),
+                "failed request (no output)",
+                "must be above 0",
+                is_failure=True,
+            )
+        )
     for fault, reason in enumerate(ARRIVAL_FAULTS, start=1):
         must = f"must be {arrival_must_be}"
         if reason == ARRIVAL_FAULTS[-1]:
@@ -73,7 +95,10 @@ def rules(tokens: Sequence[str], *, arrival_must_be: str) -> list[Rule]:
     found.append(
         Rule(
             "input_tokens",
-            lambda batch: batch["input_tokens"] + batch["output_tokens"] > MAX_REQUEST_TOKENS,
+            lambda batch: (
+                batch["input_tokens"] + batch["output_tokens"] + batch.get("thinking_tokens", 0)
+                > MAX_REQUEST_TOKENS
+            ),
             "input + output too large",
             f"must with its output be at most {MAX_REQUEST_TOKENS}",
         )
@@ -109,6 +134,7 @@ def _token_rules(name: str) -> list[Rule]:
     found = [
         rule("missing", lambda tokens: tokens == MISSING),
         rule("not a whole number", lambda tokens: (tokens != np.floor(tokens)) | np.isinf(tokens)),
+        rule("unknown (-1)", lambda tokens: tokens == -1),
         rule("below 0", lambda tokens: tokens < 0),
         rule("too large", lambda tokens: tokens > MAX_REQUEST_TOKENS),
     ]
@@ -117,5 +143,30 @@ def _token_rules(name: str) -> list[Rule]:
     return found
 
 
-def _equals(name: str, value: int) -> Callable[[Batch], Mask]:
+def _status_rules() -> list[Rule]:
+    must = "must be an HTTP status code, 100 to 599"
+
+    def failure(reason: str, low: int, high: int) -> Rule:
+        def broken(batch: Batch) -> Mask:
+            return (batch["status"] >= low) & (batch["status"] <= high)
+
+        return Rule("status", broken, f"failed request (status {reason})", must, is_failure=True)
+
+    return [
+        Rule("status", _equals("status", MISSING), "status missing", must),
+        Rule(
+            "status",
+            lambda batch: ~((batch["status"] >= 100) & (batch["status"] <= 599)),
+            "status unreadable",
+            must,
+        ),
+        failure("429", 429, 429),
+        failure("4xx", 400, 499),
+        failure("5xx", 500, 599),
+        failure("1xx", 100, 199),
+        failure("3xx", 300, 399),
+    ]
+
+
+def _equals(name: str, value: float) -> Callable[[Batch], Mask]:
     return lambda batch: batch[name] == value

@@ -1,0 +1,185 @@
+"""Every public format, from files in its exact layout that are made here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from simulations.errors import TraceError
+from simulations.ingest import parse_columns, read
+from simulations.ticks import TICKS_PER_S
+from simulations.trace import Trace
+
+THROTTLED = (
+    "requests were throttled, and logs seldom hold all of them: the load that was offered is "
+    "higher than this trace"
+)
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Callable[..., Path]:
+    """Write lines to a file whose name says nothing, and return it."""
+
+    def save(*lines: str) -> Path:
+        path = tmp_path / "trace"
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="")
+        return path
+
+    return save
+
+
+def rows(trace: Trace) -> list[tuple[float, int, int, int]]:
+    """A trace as rows: second, input, cached, output."""
+    arrival_s = [ticks / TICKS_PER_S for ticks in trace.arrival_ticks.tolist()]
+    tokens = (trace.input_tokens, trace.cached_tokens, trace.output_tokens)
+    return list(zip(arrival_s, *(column.tolist() for column in tokens), strict=True))
+
+
+def refusal(path: Path, **how: object) -> str:
+    """The text of the error, without the file's folder."""
+    with pytest.raises(TraceError) as caught:
+        read(path, **how)  # type: ignore[arg-type]
+    return str(caught.value).replace(f"{path.parent}/", "")
+
+
+# BurstGPT
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [
+            "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type",
+            "5,ChatGPT,472,18,490,Conversation log",
+            "45,ChatGPT,0,0,0,API log",
+            "45,GPT-4,417,0,417,API log",
+            "118,GPT-4,417,276,693,API log",
+        ],
+        [
+            "Timestamp,Session ID,Elapsed time,Model,Request tokens,Response tokens,Total tokens,Log Type",
+            "5.0,7,1.5,ChatGPT,472,18,490,Conversation log",
+            "45.0,,0.3,ChatGPT,0,0,0,API log",
+            "45.0,,0.2,GPT-4,417,0,417,API log",
+            "118.0,7,9.25,GPT-4,417,276,693,API log",
+        ],
+    ],
+    ids=["6 columns", "8 columns"],
+)
+def test_burstgpt_leaves_its_failures_out_and_says_so(
+    save: Callable[..., Path], lines: list[str]
+) -> None:
+    reading = read(save(*lines))
+    assert reading.format == "burstgpt"
+    assert rows(reading.trace) == [(0, 472, 0, 18), (113, 417, 0, 276)]
+    assert (reading.rows_read, reading.dropped) == (4, {"failed request (no output)": 2})
+    assert reading.bad_rows == ()
+    assert reading.notes == (
+        "2 of 4 rows are failed requests (failed request (no output): 2) and left out: what they "
+        "would have cost is not in the trace",
+    )
+
+
+def test_a_trace_of_failures_alone_is_refused(save: Callable[..., Path]) -> None:
+    path = save("Timestamp,Model,Request tokens,Response tokens", "5,GPT-4,0,0", "6,GPT-4,9,0")
+    assert refusal(path) == (
+        "trace: no request is left; 2 of 2 rows are left out (failed request (no output): 2)"
+    )
+
+
+# slosizer
+
+
+def test_slosizer_thinking_is_output_too(save: Callable[..., Path]) -> None:
+    path = save(
+        "arrival_s,class_name,input_tokens,cached_input_tokens,output_tokens,thinking_tokens,"
+        "max_output_tokens,observed_latency_s",
+        "0.0,chat,824,0,190,0,512,",
+        "0.25,reasoning,2797,1015,254,536,1024,",
+    )
+    reading = read(path)
+    assert reading.format == "slosizer"
+    assert rows(reading.trace) == [(0, 824, 0, 190), (0.25, 2797, 1015, 790)]
+
+
+# system.serving.endpoint_usage
+
+
+USAGE = {
+    "account_id": ["a"] * 6,
+    "databricks_request_id": list("abcdef"),
+    "status_code": [200, 429, 429, 400, 503, 200],
+    "request_time": [datetime(2026, 3, 1, 12, 0, second) for second in range(6)],
+    "input_token_count": [100, None, 0, None, None, 300],
+    "output_token_count": [10, None, 0, None, None, 30],
+    "request_streaming": [True, False, False, False, False, True],
+    "served_entity_id": ["e"] * 6,
+}
+
+
+def assert_usage(path: Path) -> None:
+    reading = read(path)
+    assert reading.format == "endpoint_usage"
+    assert rows(reading.trace) == [(0, 100, 0, 10), (5, 300, 0, 30)]
+    assert reading.dropped == {
+        "failed request (status 429)": 2,
+        "failed request (status 4xx)": 1,
+        "failed request (status 5xx)": 1,
+    }
+    assert reading.trace.epoch_ns == 1_772_366_400 * 10**9
+    assert reading.notes[-1] == THROTTLED
+
+
+def test_endpoint_usage_counts_failures_by_status(save: Callable[..., Path]) -> None:
+    lines = [",".join(USAGE)]
+    for row in zip(*USAGE.values(), strict=True):
+        lines.append(",".join("" if cell is None else str(cell).lower() for cell in row))
+    assert_usage(save(*lines))
+
+
+def test_endpoint_usage_is_read_from_parquet(tmp_path: Path) -> None:
+    table = pa.table(USAGE)
+    times = table["request_time"].cast(pa.timestamp("us", "UTC"))
+    table = table.set_column(3, "request_time", times)
+    pq.write_table(table, tmp_path / "trace")
+    assert_usage(tmp_path / "trace")
+
+
+# Any columns
+
+
+def test_a_status_of_ones_own_is_honoured(save: Callable[..., Path]) -> None:
+    path = save("t,i,o,s", "0,1,1,200", "1,,,500", "2,2,2,201", "3,1,1,302", "4,1,1,199")
+    columns = parse_columns("arrival=t,input=i,output=o,status=s")
+    reading = read(path, columns=columns, time_unit="s")
+    assert rows(reading.trace) == [(0, 1, 0, 1), (2, 2, 0, 2)]
+    assert reading.dropped == {
+        "failed request (status 5xx)": 1,
+        "failed request (status 1xx)": 1,
+        "failed request (status 3xx)": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "said"),
+    [
+        ("", "status missing", "status (column 's') is empty"),
+        ("ok", "status unreadable", "status (column 's') is 'ok'"),
+        ("0", "status unreadable", "status (column 's') is '0'"),
+        ("inf", "status unreadable", "status (column 's') is 'inf'"),
+    ],
+)
+def test_a_status_that_is_none_is_a_bad_row(
+    save: Callable[..., Path], status: str, reason: str, said: str
+) -> None:
+    path = save("t,i,o,s", "0,1,1,200", f"1,1,1,{status}")
+    columns = parse_columns("arrival=t,input=i,output=o,status=s")
+    assert refusal(path, columns=columns, time_unit="s") == (
+        f"trace: line 3: {said}; must be an HTTP status code, 100 to 599. 1 of 2 rows are bad "
+        f"({reason}: 1); mend them or leave them out with --on-bad drop"
+    )
+    assert read(path, columns=columns, time_unit="s", on_bad="drop").dropped == {reason: 1}
