@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -147,6 +149,177 @@ def test_endpoint_usage_is_read_from_parquet(tmp_path: Path) -> None:
     table = table.set_column(3, "request_time", times)
     pq.write_table(table, tmp_path / "trace")
     assert_usage(tmp_path / "trace")
+
+
+# JSON lines
+
+
+MOONCAKE = [
+    {"timestamp": 0, "input_length": 6755, "output_length": 500, "hash_ids": [0, 1, 2]},
+    {"timestamp": 27, "input_length": 7319, "output_length": 490, "hash_ids": [0, 14, 15]},
+    {"timestamp": 3000, "input_length": 7236, "output_length": 0, "hash_ids": []},
+]
+IN_MS = (
+    "'timestamp' read as milliseconds, as Mooncake, AIPerf and Dynamo write it; where it was made "
+    "for guidellm or vLLM it may be seconds: then give --time-unit s"
+)
+
+
+def json_lines(objects: list[dict[str, object]]) -> list[str]:
+    return [json.dumps(one) for one in objects]
+
+
+def test_mooncake_is_in_milliseconds(save: Callable[..., Path]) -> None:
+    path = save(*json_lines(MOONCAKE))
+    reading = read(path)
+    assert (reading.format, reading.container) == ("mooncake", "jsonl")
+    assert rows(reading.trace) == [(0, 6755, 0, 500), (0.027, 7319, 0, 490), (3, 7236, 0, 0)]
+    assert reading.notes[0] == IN_MS
+    reading = read(path, time_unit="s")
+    assert reading.trace.span_s == 3000
+    assert IN_MS not in reading.notes
+
+
+def test_bailian_is_in_seconds(save: Callable[..., Path]) -> None:
+    bailian = {"chat_id": 159, "parent_chat_id": -1, "type": "text", "turn": 1}
+    path = save(*json_lines([{**bailian, **row} for row in MOONCAKE]))
+    reading = read(path)
+    assert (reading.format, reading.trace.span_s) == ("bailian", 3000)
+    assert reading.notes[0] == (
+        "'timestamp' read as seconds, as 'chat_id' marks a Qwen-Bailian trace"
+    )
+
+
+@pytest.mark.parametrize("is_csv", [False, True])
+def test_a_replay_file_needs_its_unit(save: Callable[..., Path], is_csv: bool) -> None:
+    lines = json_lines([{"timestamp": 0.5, "input_length": 9, "output_length": 4}] * 2)
+    if is_csv:
+        lines = ["timestamp,input_length,output_length", "0.5,9,4", "0.5,9,4"]
+    path = save(*lines)
+    assert refusal(path) == (
+        "trace: column 'timestamp' holds numbers, seconds for guidellm and vLLM but milliseconds "
+        "for AIPerf; say their unit with --time-unit"
+    )
+    reading = read(path, time_unit="s")
+    assert (reading.format, rows(reading.trace)) == ("replay", [(0, 9, 0, 4)] * 2)
+
+
+def test_openai_usage_is_found_inside(save: Callable[..., Path]) -> None:
+    path = save(
+        *json_lines(
+            [
+                {
+                    "id": "chatcmpl-1",
+                    "created": 1_772_366_400,
+                    "choices": [{"message": {"content": 'a\n{"created": 7}'}}],
+                    "usage": {
+                        "prompt_tokens": 19,
+                        "completion_tokens": 10,
+                        "prompt_tokens_details": {"cached_tokens": 8},
+                    },
+                },
+                {
+                    "created": 1_772_366_402,
+                    "usage": {
+                        "prompt_tokens": 7,
+                        "completion_tokens": 1,
+                        "prompt_tokens_details": None,
+                    },
+                },
+            ]
+        )
+    )
+    reading = read(path)
+    assert reading.format == "openai"
+    assert rows(reading.trace) == [(0, 19, 8, 10), (2, 7, 0, 1)]
+
+
+def test_openai_responses_are_read_too(save: Callable[..., Path]) -> None:
+    usage = {"input_tokens": 36, "output_tokens": 87, "total_tokens": 123}
+    reading = read(save(*json_lines([{"created_at": 1_741_476_542.0, "usage": usage}])))
+    assert (reading.format, rows(reading.trace)) == ("openai", [(0, 36, 0, 87)])
+
+
+def test_a_nested_key_can_be_named(save: Callable[..., Path]) -> None:
+    path = save('{"at": {"t~/ \'": 1}, "n": {"in": "3", "out": 4.0}}')
+    columns = parse_columns("arrival=at.t~/ ',input=n.in,output=n.out")
+    assert rows(read(path, columns=columns, time_unit="s").trace) == [(0, 3, 0, 4)]
+
+
+def packed_zstd(content: bytes) -> bytes:
+    return bytes(pa.Codec("zstd").compress(content, asbytes=True))
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, packed_zstd])
+def test_broken_lines_are_named_with_their_number(
+    tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    good = json_lines(MOONCAKE)
+    lines = ["\ufeff" + good[0], "", good[1][:-5], " ", '"text"', good[2] + "\r", "[1]", good[1]]
+    path = tmp_path / "trace"
+    path.write_bytes(pack("\n".join(lines).encode()))
+    assert refusal(path).startswith(
+        f"trace: line 3: {good[1][:-5]!r}; must be one JSON object. 3 of 6 rows"
+    )
+    reading = read(path, on_bad="drop")
+    assert [(bad.place, bad.number) for bad in reading.bad_rows] == [
+        ("line", 3),
+        ("line", 5),
+        ("line", 7),
+    ]
+    assert reading.dropped == {"no JSON object": 3}
+    assert rows(reading.trace) == [(0, 6755, 0, 500), (0.027, 7319, 0, 490), (3, 7236, 0, 0)]
+
+
+def test_a_bad_value_is_named_with_its_line(save: Callable[..., Path]) -> None:
+    path = save(*json_lines([MOONCAKE[0], {**MOONCAKE[1], "input_length": "many"}]))
+    assert refusal(path).startswith(
+        "trace: line 2: input_tokens (column 'input_length') is 'many'; must be a whole number"
+    )
+
+
+def test_lines_that_are_no_text_are_counted(tmp_path: Path) -> None:
+    good = [line.encode() for line in json_lines(MOONCAKE)]
+    path = tmp_path / "trace"
+    path.write_bytes(
+        b"\n".join([good[0], b'{"a": "\xff"}', b"{" + b"x" * 9_000_000, b"{x", good[1]])
+    )
+    reading = read(path, on_bad="drop")
+    assert reading.dropped == {
+        "no JSON object": 1,
+        "a line too long": 1,
+        "bytes that are not UTF-8": 1,
+    }
+    assert [bad.number for bad in reading.bad_rows] == [2, 3, 4]
+    assert len(reading.trace) == 2
+
+
+# Packed files
+
+
+def test_a_zstd_file_that_ends_early_is_named(tmp_path: Path) -> None:
+    """DuckDB takes half a zstd file for a whole one."""
+    lines = "".join(f"{i},{i * 7919 % 4000 + 1},{i * 104729 % 800}\n" for i in range(200_000))
+    content = packed_zstd(f"arrived_at,num_prefill_tokens,num_decode_tokens\n{lines}".encode())
+    path = tmp_path / "trace"
+    path.write_bytes(content)
+    assert len(read(path).trace) == 200_000
+    path.write_bytes(content[: len(content) * 3 // 4])
+    assert refusal(path, on_bad="drop") == "trace is a truncated zstd file; copy it again"
+
+
+def test_a_bomb_stops_at_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simulations.ingest.packing.FREE_BYTES", 1 << 20)
+    path = tmp_path / "trace"
+    path.write_bytes(
+        gzip.compress(
+            b"arrived_at,num_prefill_tokens,num_decode_tokens\n0,1,1\n" + b"\n" * (1 << 25)
+        )
+    )
+    assert refusal(path) == (
+        f"trace holds more than {200 * path.stat().st_size:,} bytes, the limit for a gzip file of "
+        "its size; unpack it first if it is meant to"
+    )
 
 
 # Any columns

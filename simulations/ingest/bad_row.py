@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from simulations.ingest.csv_text import line_of
 from simulations.ingest.database import Table
+from simulations.ingest.json_lines import number_of_line
 from simulations.ingest.rows import Cells, Rows, cell_of
+from simulations.ingest.rules import LINE
 from simulations.ingest.source import shown
 
 N_SHOWN = 5
@@ -41,17 +43,24 @@ class BadRow:
 def count_bad_rows(table: Table, rows: Rows) -> dict[str, int]:
     """Return the number of bad rows by reason."""
     counts = {rule.reason: count for rule, count in rows.broken}
-    return counts if table.header is None else counts | table.rejected()
+    return counts | table.rejected() if table.is_text else counts
 
 
 def show_bad_rows(table: Table, cells: Cells, rows: Rows) -> tuple[BadRow, ...]:
     """Return the first bad rows in the order of the file."""
     found = []
     for ordinal, rule in rows.first_broken:
+        where = ("row", ordinal + 1)
+        if table.source.kind == "jsonl":
+            number = number_of_line(table.source, ordinal)
+            where = where if number is None else ("line", number)
+        if rule.subject == LINE:
+            text = repr(shown(cell_of(table, LINE, ordinal)))
+            found.append(BadRow(*where, text, rule.reason, rule.must))
+            continue
         cell = cells.of(rule.subject)
         index = int(cell[1:])
         value = cell_of(table, cell, ordinal)
-        where = ("row", ordinal + 1)
         if table.header is not None:
             line = line_of(table.source, table.header, ordinal)
             # Only if the line says the same; otherwise lines were counted differently.
@@ -61,9 +70,10 @@ def show_bad_rows(table: Table, cells: Cells, rows: Rows) -> tuple[BadRow, ...]:
         column = "" if name == rule.subject else f" (column {shown(name)!r})"
         said = "empty" if value is None else repr(shown(value))
         found.append(BadRow(*where, f"{rule.subject}{column} is {said}", rule.reason, rule.must))
-    if table.header is not None:
+    if table.is_text:
+        must = "must be one JSON object" if table.header is None else "must have one cell a column"
         found += [
-            BadRow("line", line, repr(shown(text)), reason, "must have one cell a column")
+            BadRow("line", line, repr(shown(text)), reason, must)
             for line, text, reason in table.first_rejected(N_SHOWN)
         ]
     return tuple(sorted(found, key=lambda bad: bad.number)[:N_SHOWN])

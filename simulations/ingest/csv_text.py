@@ -6,13 +6,13 @@ The cells are read by DuckDB; this is what it is told beforehand and what it can
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import itertools
 from dataclasses import dataclass
 
 from simulations.errors import TraceError
 from simulations.ingest.extent import Extent, parse_extent
+from simulations.ingest.packing import unpacked
 from simulations.ingest.source import HEAD_BYTES, Source, shown
 
 SEPARATORS = ",\t;|"
@@ -79,7 +79,8 @@ def line_of(source: Source, header: Header, ordinal: int) -> tuple[int, list[str
     """
     width = len(header.columns)
     try:
-        with _open_text(source) as file:
+        with unpacked(source.path, source.packing) as raw:
+            file = io.TextIOWrapper(raw, encoding="utf-8", errors="replace", newline=None)
             skipped = itertools.islice(file, header.n_lines)
             n_lines = sum(1 for _ in skipped)
             rows = csv.reader(file, delimiter=header.separator)
@@ -89,15 +90,10 @@ def line_of(source: Source, header: Header, ordinal: int) -> tuple[int, list[str
                     if seen == ordinal:
                         return n_lines + rows.line_num, row
                     seen += 1
-    except (csv.Error, OSError, EOFError):
+    except (csv.Error, OSError, TraceError):
         return None
     return None
 
 
 def _cells(line: str, separator: str) -> list[str]:
     return next(csv.reader([line], delimiter=separator), [])
-
-
-def _open_text(source: Source) -> io.TextIOWrapper:
-    raw = gzip.open(source.path) if source.container == "csv.gz" else source.path.open("rb")  # noqa: SIM115
-    return io.TextIOWrapper(raw, encoding="utf-8", errors="replace", newline=None)

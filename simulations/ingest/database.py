@@ -18,6 +18,8 @@ import duckdb
 from simulations.errors import TraceError
 from simulations.ingest.csv_text import Header, read_header
 from simulations.ingest.extent import Extent, parse_extent
+from simulations.ingest.json_lines import MAX_LINE_BYTES, read_keys
+from simulations.ingest.packing import NAMES, kept_within_limit
 from simulations.ingest.source import Source, diagnose, shown
 
 EXTENT_KEY = "ptplan"
@@ -39,30 +41,39 @@ class Table:
     Args:
         source: the file.
         connection: locked to it.
-        alias: the link by which DuckDB sees it; the one parameter of `scan`.
-        scan: what stands after FROM; its columns are c0, c1, ...
+        parameters: of `scan`; the last is the link by which DuckDB sees the file.
+        scan: what stands after FROM; its columns are c0, c1, ... and, in JSON lines, `line`.
         columns: their names in the file.
-        types: their DuckDB types; VARCHAR throughout in a CSV.
+        types: their DuckDB types; VARCHAR throughout in text.
         extent: what our own files say of themselves, else None.
         header: of a CSV.
+        is_sound: SQL that says whether a row has cells at all.
     """
 
     source: Source
     connection: duckdb.DuckDBPyConnection
-    alias: str
+    parameters: tuple[str, ...]
     scan: str
     columns: tuple[str, ...]
     types: tuple[str, ...]
     extent: Extent | None
-    header: Header | None
+    header: Header | None = None
+    is_sound: str = "true"
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it has lines."""
+        return self.source.kind != "parquet"
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query over `scan`."""
-        return self.connection.execute(query, [self.alias]).fetchall()
+        return self.connection.execute(query, list(self.parameters)).fetchall()
 
     def batches(self, query: str, batch_rows: int) -> Iterator[Any]:
         """Yield the Arrow record batches of a query over `scan`, in the order of the file."""
-        reader = self.connection.sql(query, params=[self.alias]).to_arrow_reader(batch_rows)
+        reader = self.connection.sql(query, params=list(self.parameters)).to_arrow_reader(
+            batch_rows
+        )
         while True:
             try:
                 yield reader.read_next_batch()
@@ -73,7 +84,7 @@ class Table:
                 raise duckdb.InvalidInputException(str(error)) from None
 
     def rejected(self) -> dict[str, int]:
-        """Return how many lines of a CSV could not be split into its columns, by reason.
+        """Return how many lines of a text could not be split into its columns, by reason.
 
         Raises:
             TraceError: one of them took others with it, so that they cannot be counted.
@@ -109,7 +120,7 @@ _REJECTS = {
     "MISSING COLUMNS": "too few cells",
     "TOO MANY COLUMNS": "too many cells",
     "UNQUOTED VALUE": "a broken quote",
-    "LINE SIZE OVER MAXIMUM": "a line over 2 MB",
+    "LINE SIZE OVER MAXIMUM": "a line too long",
     "INVALID ENCODING": "bytes that are not UTF-8",
     "INVALID STATE": "a broken line",
 }
@@ -118,11 +129,15 @@ _REJECTS = {
 @contextmanager
 def opened(source: Source) -> Iterator[Table]:
     """Yield a file as a table; whatever DuckDB says of it comes out as a `TraceError`."""
-    with _as_trace_errors(source), private_database(source.path) as (connection, alias):
-        if source.container == "parquet":
-            yield _parquet(source, connection, str(alias))
-        else:
-            yield _csv(source, connection, str(alias))
+    table = {"csv": _csv, "jsonl": _json_lines, "parquet": _parquet}[source.kind]
+    with (
+        _as_trace_errors(source),
+        private_database(source.path) as (connection, alias),
+        kept_within_limit(
+            source.path, source.packing, stop=connection.interrupt, name=shown(source.path)
+        ),
+    ):
+        yield table(source, connection, str(alias))
 
 
 @contextmanager
@@ -165,11 +180,35 @@ def _csv(source: Source, connection: duckdb.DuckDBPyConnection, alias: str) -> T
     scan = (
         f"read_csv(?, auto_detect = false, header = false, skip = {header.n_lines}, "
         f"delim = '{header.separator}', quote = '\"', escape = '\"', columns = {{{types}}}, "
-        f"compression = '{'gzip' if source.container == 'csv.gz' else 'none'}', "
-        "store_rejects = true, hive_partitioning = false)"
+        f"compression = '{_compression(source)}', store_rejects = true, hive_partitioning = false)"
     )
     varchar = ("VARCHAR",) * len(cells)
-    return Table(source, connection, alias, scan, header.columns, varchar, header.extent, header)
+    return Table(source, connection, (alias,), scan, header.columns, varchar, header.extent, header)
+
+
+def _json_lines(source: Source, connection: duckdb.DuckDBPyConnection, alias: str) -> Table:
+    keys = read_keys(source)
+    # Each line is a row, broken or not: as a CSV of one cell, whose separator JSON cannot hold.
+    lines = (
+        "read_csv(?, auto_detect = false, header = false, delim = '\x01', quote = '', escape = '', "
+        f"columns = {{'line': 'VARCHAR'}}, compression = '{_compression(source)}', "
+        f"max_line_size = {MAX_LINE_BYTES}, strict_mode = false, null_padding = false, "
+        "store_rejects = true, hive_partitioning = false)"
+    )
+    cells = ", ".join(
+        f"CASE WHEN is_object THEN json_extract_string(line, ?) END AS c{index}"
+        for index in range(len(keys))
+    )
+    scan = (
+        f"(SELECT line, is_object, {cells} FROM (SELECT line, "
+        "json_valid(line) AND starts_with(ltrim(line), '{') AS is_object "
+        f"FROM {lines} WHERE trim(line) <> ''))"
+    )
+    varchar = ("VARCHAR",) * len(keys)
+    parameters = (*keys.values(), alias)
+    return Table(
+        source, connection, parameters, scan, tuple(keys), varchar, None, is_sound="is_object"
+    )
 
 
 def _parquet(source: Source, connection: duckdb.DuckDBPyConnection, alias: str) -> Table:
@@ -181,13 +220,16 @@ def _parquet(source: Source, connection: duckdb.DuckDBPyConnection, alias: str) 
     return Table(
         source,
         connection,
-        alias,
+        (alias,),
         f"{scan} AS cells({cells})",
         tuple(name for name, *_ in schema),
         tuple(sql_type for _, sql_type, *_ in schema),
         None if said is None else parse_extent(said.decode(errors="replace")),
-        None,
     )
+
+
+def _compression(source: Source) -> str:
+    return "none" if source.packing is None else NAMES[source.packing]
 
 
 @contextmanager
@@ -198,6 +240,6 @@ def _as_trace_errors(source: Source) -> Iterator[None]:
         what = diagnose(source)
         if what is not None:
             raise TraceError(f"{shown(source.path)} {what}") from None
-        kind = "Parquet" if source.container == "parquet" else "CSV"
+        kind = {"csv": "CSV", "jsonl": "JSON lines", "parquet": "Parquet"}[source.kind]
         said = " ".join(str(error).split("Possible fixes")[0].split())[:300]
         raise TraceError(f"{shown(source.path)} cannot be read as {kind}: {shown(said)}") from None

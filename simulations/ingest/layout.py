@@ -41,7 +41,9 @@ class Layout:
         status: HTTP status codes; what is not 2xx is a failed request.
         marks: further columns without which a file is not of this layout.
         zero_output_failed: whether no output means that the request failed.
+        blank_is_none: whether empty cached and thinking tokens mean none.
         note: what is to be said of every file of this layout.
+        unit_note: how the unit is known, or what it may be where `unit` is None.
     """
 
     name: str
@@ -54,7 +56,9 @@ class Layout:
     status: str | None = None
     marks: tuple[str, ...] = ()
     zero_output_failed: bool = False
+    blank_is_none: bool = False
     note: str | None = None
+    unit_note: str | None = None
 
     @property
     def is_mapped(self) -> bool:

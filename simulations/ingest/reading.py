@@ -19,14 +19,38 @@ from simulations.errors import TraceError
 from simulations.ingest.bad_row import N_SHOWN, BadRow, count_bad_rows, show_bad_rows
 from simulations.ingest.clock import DATES, DATES_AS_TEXT, Clock, is_number, numbers
 from simulations.ingest.database import Table, opened
-from simulations.ingest.formats import AZURE, BURSTGPT, ENDPOINT_USAGE, PTPLAN, SLOSIZER, VIDUR
+from simulations.ingest.formats import (
+    AZURE,
+    BAILIAN,
+    BURSTGPT,
+    ENDPOINT_USAGE,
+    MOONCAKE,
+    OPENAI_CHAT,
+    OPENAI_RESPONSES,
+    PTPLAN,
+    REPLAY,
+    SLOSIZER,
+    VIDUR,
+)
 from simulations.ingest.layout import Layout, mapped, position, recognise
 from simulations.ingest.rows import Cells, Rows, extract, probe
 from simulations.ingest.source import identify, shown
 from simulations.ticks import NEVER
 from simulations.trace import Trace
 
-LAYOUTS = (SLOSIZER, PTPLAN, AZURE, VIDUR, BURSTGPT, ENDPOINT_USAGE)
+LAYOUTS = (
+    SLOSIZER,
+    PTPLAN,
+    AZURE,
+    VIDUR,
+    BURSTGPT,
+    BAILIAN,
+    MOONCAKE,
+    REPLAY,
+    OPENAI_CHAT,
+    OPENAI_RESPONSES,
+    ENDPOINT_USAGE,
+)
 """What is recognised without being told, in the order in which it is tried."""
 
 
@@ -38,7 +62,7 @@ class Reading:
         trace: the requests kept.
         path: the file.
         format: the layout found.
-        container: csv, csv.gz or parquet, told by content.
+        container: csv, jsonl (either also .gz, .zst) or parquet, told by content.
         rows_read: rows in the file; equals len(trace) plus the sum of `dropped`.
         dropped: rows left out, by reason.
         bad_rows: the first few of them.
@@ -71,7 +95,7 @@ def load_trace(
     """Return the requests of a file.
 
     Args:
-        path: CSV (also gzip) or Parquet, told by content; a file name, never a pattern or URL.
+        path: CSV, JSON lines (both also gzip, zstd) or Parquet, told by content; a file name, never a pattern or URL.
         columns: which column is which (arrival, input, output, perhaps cached and status) where
             the layout is none that is recognised.
         on_bad: refuse a file with bad rows, as a wrong trace buys the wrong capacity; or drop
@@ -192,10 +216,13 @@ def _cells(table: Table, layout: Layout, unit_clock: Clock | None) -> tuple[Cell
             notes.append(f"{arrival} has no time zone; read as UTC")
     elif unit_clock is None and layout.unit is None:
         if not layout.is_mapped:
+            what = layout.unit_note or "not dates"
             raise TraceError(
-                f"column {arrival} holds numbers, not dates; say their unit with --time-unit"
+                f"column {arrival} holds numbers, {what}; say their unit with --time-unit"
             )
         notes.append(f"{arrival} is a number; read as seconds, as no --time-unit was given")
+    elif unit_clock is None and layout.unit_note is not None:
+        notes.append(layout.unit_note)
     cells = Cells(
         arrival_cell,
         input_cell,
@@ -206,6 +233,7 @@ def _cells(table: Table, layout: Layout, unit_clock: Clock | None) -> tuple[Cell
         thinking_tokens=optional.get("thinking_tokens"),
         status=optional.get("status"),
         zero_output_failed=layout.zero_output_failed,
+        blank_is_none=layout.blank_is_none,
     )
     return cells, notes
 

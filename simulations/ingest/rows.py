@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from simulations.ingest.clock import Clock
 from simulations.ingest.database import Table
-from simulations.ingest.rules import LEAST, MISSING, Rule, judge, rules
+from simulations.ingest.rules import BROKEN_LINE, LEAST, MISSING, Rule, judge, rules
 from simulations.ticks import NEVER
 from simulations.trace import IntArray, TokenArray
 
@@ -35,6 +35,7 @@ class Cells:
             file's first, so that differences fit into 64 bits whatever the epoch.
         cached_tokens, thinking_tokens, status: c0, c1, ... or None.
         zero_output_failed: whether no output means that the request failed.
+        blank_is_none: whether empty cached and thinking tokens mean none.
     """
 
     arrival: str
@@ -46,6 +47,7 @@ class Cells:
     thinking_tokens: str | None = None
     status: str | None = None
     zero_output_failed: bool = False
+    blank_is_none: bool = False
 
     @property
     def tokens(self) -> list[str]:
@@ -164,14 +166,16 @@ def _batches(table: Table, cells: Cells) -> Iterator[dict[str, npt.NDArray[Any]]
         cell = cells.of(name)
         # No NULL leaves here, and no comparison of doubles is made: both cost DuckDB more than
         # all rules cost numpy.
-        otherwise = f"CASE WHEN {cell} IS NULL THEN {MISSING!r}::DOUBLE ELSE 'nan'::DOUBLE END"
+        may_be_blank = cells.blank_is_none and name in ("cached_tokens", "thinking_tokens")
+        blank = 0.0 if may_be_blank else MISSING
+        otherwise = f"CASE WHEN {cell} IS NULL THEN {blank!r}::DOUBLE ELSE 'nan'::DOUBLE END"
         fields += f", coalesce(TRY_CAST({cell} AS DOUBLE), {otherwise}) AS {name}"
     fault = (
-        f"CASE WHEN {_near(cells)} THEN 0 WHEN {cells.arrival} IS NULL THEN 1 "
+        f"CASE WHEN {_near(cells)} THEN 0 WHEN NOT is_sound THEN {BROKEN_LINE} WHEN {cells.arrival} IS NULL THEN 1 "
         "WHEN arrival IS NULL THEN 2 ELSE 3 END"
     )
     query = (
-        f"WITH fields AS (SELECT {cells.arrival}, {fields} FROM {table.scan}) "
+        f"WITH fields AS (SELECT {table.is_sound} AS is_sound, {cells.arrival}, {fields} FROM {table.scan}) "
         f"SELECT arrival, CAST({fault} AS UTINYINT) AS arrival_fault, {', '.join(cells.numbers)} "
         "FROM fields"
     )

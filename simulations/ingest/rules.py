@@ -20,6 +20,12 @@ MISSING = -float(np.finfo(np.float64).max)
 ARRIVAL_FAULTS = ("arrival missing", "arrival unreadable", "arrival too far from the first")
 """What `arrival_fault` counts from 1; 0 is a good arrival."""
 
+BROKEN_LINE = 1 + len(ARRIVAL_FAULTS)
+"""`arrival_fault` of a line that has no cells."""
+
+LINE = "line"
+"""Subject of the rule that a line must have cells."""
+
 LEAST = {"input_tokens": 1, "output_tokens": 0, "cached_tokens": 0, "thinking_tokens": 0}
 """The fewest tokens a request may have."""
 
@@ -64,8 +70,11 @@ def rules(
         has_status: whether rows have a `status`.
         zero_output_failed: whether no output means that the request failed.
     """
-    # First what became of a request: the counts of one that failed may be anything.
-    found = _status_rules() if has_status else []
+    # What became of a request comes early: the counts of one that failed may be anything.
+    not_json = _equals("arrival_fault", BROKEN_LINE)
+    found = [Rule(LINE, not_json, "no JSON object", "must be one JSON object")]
+    if has_status:
+        found += _status_rules()
     if zero_output_failed:
         found.append(
             Rule(

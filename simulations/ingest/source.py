@@ -5,31 +5,29 @@ It opens, looks at the head and closes; it knows neither DuckDB nor what columns
 
 from __future__ import annotations
 
-import gzip
 import re
 import stat
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from simulations.errors import TraceError
+from simulations.ingest.packing import NAMES, Packing, packing_of, unpacked
 
 HEAD_BYTES = 1 << 20
 """How much of a file is looked at: comments and header must end within the first MiB."""
 
-Container = Literal["csv", "csv.gz", "parquet"]
+Kind = Literal["csv", "jsonl", "parquet"]
 
 _NOT_A_TRACE = (
     (rb"version https://git-lfs", "is a Git LFS pointer, not the data; fetch it with `git lfs pull`"),
     (rb"PK\x03\x04|PK\x05\x06", "is a zip archive (or a spreadsheet); unpack it first"),
-    (rb"\x28\xb5\x2f\xfd", "is zstd-compressed; unpack it first"),
     (rb"BZh[1-9]", "is bzip2-compressed; unpack it first"),
     (rb"\xfd7zXZ\x00", "is xz-compressed; unpack it first"),
     (rb"7z\xbc\xaf\x27\x1c", "is a 7-Zip archive; unpack it first"),
     (rb"\xff\xfe|\xfe\xff", "is UTF-16 text; save it as UTF-8"),
     (rb"(?i)(\xef\xbb\xbf)?\s*<(!doctype|html|\?xml)", "is an HTML or XML page, not a table"),
-    (rb"(\xef\xbb\xbf)?\s*[{\[]", "is JSON; CSV and Parquet are read"),
+    (rb"(\xef\xbb\xbf)?\s*(\[|\{\s*[\r\n])", "is one JSON document; write one object a line (JSONL)"),
     (rb"(?s).{257}ustar", "is a tar archive; unpack it first"),
 )  # fmt: skip
 
@@ -40,13 +38,20 @@ class Source:
 
     Args:
         path: as given.
-        container: told by content.
+        kind: told by content.
+        packing: how it is compressed; None for Parquet, which packs itself.
         head: the first bytes, unpacked; empty for Parquet.
     """
 
     path: Path
-    container: Container
+    kind: Kind
+    packing: Packing | None
     head: bytes
+
+    @property
+    def container(self) -> str:
+        """Kind and packing in a word: csv, csv.gz, jsonl.zst."""
+        return self.kind if self.packing is None else f"{self.kind}.{self.packing}"
 
 
 def identify(path: str | Path) -> Source:
@@ -76,33 +81,33 @@ def identify(path: str | Path) -> Source:
         raise TraceError(f"{shown(path)}: there is no such file") from None
     except OSError as error:
         raise TraceError(f"{shown(path)} cannot be opened: {error.strerror}") from None
-    container: Container = "csv"
     if head.startswith(b"PAR1"):
-        return Source(path, "parquet", b"")
-    if head.startswith(b"\x1f\x8b"):
-        container, head = "csv.gz", _unpacked_head(path)
+        return Source(path, "parquet", None, b"")
+    packing = packing_of(head)
+    if packing is not None:
+        try:
+            with unpacked(path, packing) as file:
+                head = file.read(HEAD_BYTES)
+        except TraceError as error:
+            raise TraceError(f"{shown(path)} {error}") from None
+        if head.startswith(b"PAR1"):
+            raise TraceError(f"{shown(path)} is Parquet inside {NAMES[packing]}; unpack it first")
     if not head.strip():
         raise TraceError(f"{shown(path)} is empty")
     for pattern, what in _NOT_A_TRACE:
         if re.match(pattern, head):
             raise TraceError(f"{shown(path)} {what}")
     if b"\x00" in head:
-        raise TraceError(f"{shown(path)} is binary; CSV (also gzip) and Parquet are read")
-    return Source(path, container, head)
+        raise TraceError(
+            f"{shown(path)} is binary; CSV, JSONL (both also gzip, zstd) and Parquet are read"
+        )
+    kind: Kind = "jsonl" if re.match(rb"(\xef\xbb\xbf)?\s*\{", head) else "csv"
+    return Source(path, kind, packing, head)
 
 
 def diagnose(source: Source) -> str | None:
     """Return what is wrong with a file that DuckDB could not read, or None if it looks whole."""
-    if source.container == "csv.gz":
-        try:
-            with gzip.open(source.path) as file:
-                while file.read(HEAD_BYTES):
-                    pass
-        except EOFError:
-            return "is a truncated gzip file; copy it again"
-        except (OSError, zlib.error):
-            return "is a damaged gzip file; copy it again"
-    if source.container == "parquet":
+    if source.kind == "parquet":
         with source.path.open("rb") as file:
             if file.seek(0, 2) < 12 or (file.seek(-4, 2), file.read())[1] != b"PAR1":
                 return "is a truncated Parquet file; copy it again"
@@ -118,13 +123,3 @@ def shown(text: object) -> str:
     line = str(text)
     line = line if line.isprintable() else repr(line)[1:-1]
     return line if len(line) <= 200 else f"{line[:98]}...{line[-98:]}"
-
-
-def _unpacked_head(path: Path) -> bytes:
-    try:
-        with gzip.open(path) as file:
-            return file.read(HEAD_BYTES)
-    except EOFError:
-        raise TraceError(f"{shown(path)} is a truncated gzip file; copy it again") from None
-    except (OSError, zlib.error):
-        raise TraceError(f"{shown(path)} is a damaged gzip file; copy it again") from None

@@ -15,4 +15,5 @@ SLOSIZER = Layout(
     unit="s",
     thinking_tokens="thinking_tokens",
     marks=("class_name",),
+    blank_is_none=True,
 )
