@@ -151,6 +151,98 @@ def test_endpoint_usage_is_read_from_parquet(tmp_path: Path) -> None:
     assert_usage(tmp_path / "trace")
 
 
+def test_gateway_usage_is_read(save: Callable[..., Path]) -> None:
+    path = save(
+        "event_time,endpoint_name,destination_model,input_tokens,output_tokens,total_tokens,latency",
+        "2026-03-01T12:00:00.250Z,e,m,100,10,110,900",
+        "2026-03-01T12:00:01Z,e,m,300,30,330,900",
+    )
+    reading = read(path)
+    assert reading.format == "gateway_usage"
+    assert rows(reading.trace) == [(0, 100, 0, 10), (0.75, 300, 0, 30)]
+
+
+# Inference tables
+
+
+ANSWERS = [
+    json.dumps(
+        {
+            "object": "chat.completion",
+            "choices": [{"message": {"content": '"completion_tokens": 99'}}],
+            "usage": {
+                "prompt_tokens": 5,
+                "completion_tokens": 7,
+                "prompt_tokens_details": {"cached_tokens": 2},
+            },
+        }
+    ),
+    json.dumps(
+        [
+            {"choices": [], "usage": None},
+            {"usage": {"prompt_tokens": 5, "completion_tokens": 1}},
+            {"usage": {"prompt_tokens": 5, "completion_tokens": 8}},
+        ]
+    ),
+    'data: {"choices": [{"delta": {"content": "\\"completion_tokens\\": 99"}}]}\n\n'
+    'data: {"usage": {"prompt_tokens": 5, "completion_tokens": 9}}\n\ndata: [DONE]\n',
+    json.dumps({"object": "list", "data": [], "usage": {"prompt_tokens": 6, "total_tokens": 6}}),
+    json.dumps({"type": "message", "usage": {"input_tokens": 4, "output_tokens": 3}}),
+    None,
+    json.dumps({"error_code": "REQUEST_LIMIT_EXCEEDED"}),
+    "cut off {",
+]
+SECONDS = [datetime(2026, 3, 1, 12, 0, second) for second in range(len(ANSWERS))]
+ARRIVALS = {
+    "request_time": pa.array(SECONDS, pa.timestamp("us", "UTC")),
+    "event_time": pa.array(SECONDS, pa.timestamp("us")),
+    "timestamp_ms": pa.array([int(at.timestamp()) * 1000 for at in SECONDS]),
+}
+
+
+@pytest.mark.parametrize("arrival", ARRIVALS)
+@pytest.mark.parametrize("container", ["parquet", "csv", "jsonl"])
+def test_inference_tables_hold_their_counts_in_the_answers(
+    tmp_path: Path, arrival: str, container: str
+) -> None:
+    table = pa.table(
+        {
+            "databricks_request_id": list("abcdefgh"),
+            arrival: ARRIVALS[arrival],
+            "status_code": [200] * 6 + [429, 200],
+            "sampling_fraction": [0.25] * 8,
+            "request": ["{}"] * 8,
+            "response": ANSWERS,
+        }
+    )
+    path = tmp_path / "trace"
+    if container == "parquet":
+        pq.write_table(table, path)
+    elif container == "csv":
+        table.to_pandas().to_csv(path, index=False)
+    else:
+        table.to_pandas().to_json(path, orient="records", lines=True, date_format="iso")
+    said = refusal(path)
+    assert "input_tokens (column 'response.usage.prompt_tokens') is empty" in said
+    reading = read(path, on_bad="drop")
+    assert reading.format == "inference_table"
+    assert rows(reading.trace) == [
+        (0, 5, 2, 7),
+        (1, 5, 0, 8),
+        (2, 5, 0, 9),
+        (3, 6, 0, 0),
+        (4, 4, 0, 3),
+    ]
+    assert reading.dropped == {"failed request (status 429)": 1, "input_tokens missing": 2}
+    assert reading.notes[-3:] == (
+        THROTTLED,
+        "'sampling_fraction' is 0.25: not every request was logged, and the load was up to 4 times "
+        "this trace",
+        "rows without 'response': 1; answers above the size limit are not logged, so the longest "
+        "requests may be missing",
+    )
+
+
 # JSON lines
 
 

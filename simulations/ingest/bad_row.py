@@ -64,7 +64,7 @@ def show_bad_rows(table: Table, cells: Cells, rows: Rows) -> tuple[BadRow, ...]:
         if table.header is not None:
             line = line_of(table.source, table.header, ordinal)
             # Only if the line says the same; otherwise lines were counted differently.
-            if line is not None and (line[1][index] or None) == value:
+            if line is not None and (index >= len(line[1]) or (line[1][index] or None) == value):
                 where = ("line", line[0])
         name = table.columns[index]
         column = "" if name == rule.subject else f" (column {shown(name)!r})"

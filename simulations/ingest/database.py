@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from simulations.ingest.csv_text import Header, read_header
 from simulations.ingest.extent import Extent, parse_extent
 from simulations.ingest.json_lines import MAX_LINE_BYTES, read_keys
 from simulations.ingest.packing import NAMES, kept_within_limit
+from simulations.ingest.payload import RESPONSE, counts_in
 from simulations.ingest.source import Source, diagnose, shown
 
 EXTENT_KEY = "ptplan"
@@ -137,7 +138,7 @@ def opened(source: Source) -> Iterator[Table]:
             source.path, source.packing, stop=connection.interrupt, name=shown(source.path)
         ),
     ):
-        yield table(source, connection, str(alias))
+        yield _with_counts(table(source, connection, str(alias)))
 
 
 @contextmanager
@@ -225,6 +226,23 @@ def _parquet(source: Source, connection: duckdb.DuckDBPyConnection, alias: str) 
         tuple(name for name, *_ in schema),
         tuple(sql_type for _, sql_type, *_ in schema),
         None if said is None else parse_extent(said.decode(errors="replace")),
+    )
+
+
+def _with_counts(table: Table) -> Table:
+    """Return a table with the token counts of its `response` column as further columns."""
+    plain = [name.lower() for name in table.columns]
+    if plain.count(RESPONSE) != 1 or table.types[plain.index(RESPONSE)] != "VARCHAR":
+        return table
+    n_columns = len(plain)
+    counts = counts_in(f"c{plain.index(RESPONSE)}")
+    new = {name: sql for name, sql in counts.items() if name not in plain}
+    cells = ", ".join(f"{sql} AS c{n_columns + at}" for at, sql in enumerate(new.values()))
+    return replace(
+        table,
+        scan=f"(SELECT *, {cells} FROM {table.scan})" if new else table.scan,
+        columns=(*table.columns, *new),
+        types=(*table.types, *("VARCHAR" for _ in new)),
     )
 
 

@@ -43,6 +43,8 @@ class Layout:
         zero_output_failed: whether no output means that the request failed.
         blank_is_none: whether empty cached and thinking tokens mean none.
         note: what is to be said of every file of this layout.
+        payload: the column with answers, from which the token counts come.
+        sampled: the column with the share of requests that was logged.
         unit_note: how the unit is known, or what it may be where `unit` is None.
     """
 
@@ -59,6 +61,8 @@ class Layout:
     blank_is_none: bool = False
     note: str | None = None
     unit_note: str | None = None
+    payload: str | None = None
+    sampled: str | None = None
 
     @property
     def is_mapped(self) -> bool:

@@ -24,6 +24,10 @@ from simulations.ingest.formats import (
     BAILIAN,
     BURSTGPT,
     ENDPOINT_USAGE,
+    GATEWAY_TABLE,
+    GATEWAY_USAGE,
+    INFERENCE_TABLE,
+    LEGACY_TABLE,
     MOONCAKE,
     OPENAI_CHAT,
     OPENAI_RESPONSES,
@@ -50,6 +54,10 @@ LAYOUTS = (
     OPENAI_CHAT,
     OPENAI_RESPONSES,
     ENDPOINT_USAGE,
+    GATEWAY_USAGE,
+    INFERENCE_TABLE,
+    GATEWAY_TABLE,
+    LEGACY_TABLE,
 )
 """What is recognised without being told, in the order in which it is tried."""
 
@@ -176,6 +184,7 @@ def _read(
             f"no request is left; {_counted(rows_read, dropped)} {are} ({_listed(dropped)}){first}"
         )
     notes += _failure_notes(rows_read, failed)
+    notes += _logging_notes(table, layout)
     trace = _trace(table, cells, rows, notes)
     source = table.source
     return Reading(
@@ -283,6 +292,33 @@ def _failure_notes(rows_read: int, failed: Mapping[str, int]) -> list[str]:
             "requests were throttled, and logs seldom hold all of them: the load that was offered "
             "is higher than this trace"
         )
+    return notes
+
+
+def _logging_notes(table: Table, layout: Layout) -> list[str]:
+    """Return what a log of answers is known not to hold."""
+    notes = []
+    there = [name.lower() for name in table.columns]
+    if layout.sampled in there:
+        cell = f"c{there.index(layout.sampled)}"
+        ((low, high),) = table.rows(
+            f"SELECT min(fraction), max(fraction) FROM (SELECT TRY_CAST({cell} AS DOUBLE) AS "
+            f"fraction FROM {table.scan}) WHERE fraction > 0"
+        )
+        if low is not None and low < 1:
+            share = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+            notes.append(
+                f"{layout.sampled!r} is {share}: not every request was logged, and the load was up "
+                f"to {1 / low:,.3g} times this trace"
+            )
+    if layout.payload is not None:
+        cell = f"c{there.index(layout.payload)}"
+        ((n_null,),) = table.rows(f"SELECT count(*) FROM {table.scan} WHERE {cell} IS NULL")
+        if n_null:
+            notes.append(
+                f"rows without {layout.payload!r}: {n_null:,}; answers above the size limit are not "
+                "logged, so the longest requests may be missing"
+            )
     return notes
 
 

@@ -4,6 +4,12 @@ from simulations.ingest.formats.azure import AZURE
 from simulations.ingest.formats.bailian import BAILIAN
 from simulations.ingest.formats.burstgpt import BURSTGPT
 from simulations.ingest.formats.endpoint_usage import ENDPOINT_USAGE
+from simulations.ingest.formats.gateway_usage import GATEWAY_USAGE
+from simulations.ingest.formats.inference_table import (
+    GATEWAY_TABLE,
+    INFERENCE_TABLE,
+    LEGACY_TABLE,
+)
 from simulations.ingest.formats.mooncake import MOONCAKE
 from simulations.ingest.formats.openai import OPENAI_CHAT, OPENAI_RESPONSES
 from simulations.ingest.formats.ptplan import PTPLAN
@@ -16,6 +22,10 @@ __all__ = [
     "BAILIAN",
     "BURSTGPT",
     "ENDPOINT_USAGE",
+    "GATEWAY_TABLE",
+    "GATEWAY_USAGE",
+    "INFERENCE_TABLE",
+    "LEGACY_TABLE",
     "MOONCAKE",
     "OPENAI_CHAT",
     "OPENAI_RESPONSES",
