@@ -386,6 +386,64 @@ def test_lines_that_are_no_text_are_counted(tmp_path: Path) -> None:
     assert len(reading.trace) == 2
 
 
+# Parts
+
+
+VIDUR = "arrived_at,num_prefill_tokens,num_decode_tokens"
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Path:
+    """A folder with three parts of one trace, and what is written beside parts."""
+    folder = tmp_path / "log"
+    folder.mkdir()
+    (folder / "part-2").write_text(f"{VIDUR}\n20,1,1\n21,0,1\n22,1,1\n23,1\n")
+    (folder / "part-0").write_bytes(gzip.compress(f"# x\n{VIDUR}\n0,1,1\n1,-2,1\n".encode()))
+    (folder / "part-1").write_text(f"{VIDUR}\n")
+    (folder / "_SUCCESS").touch()
+    (folder / ".part.crc").write_bytes(b"crc\x00")
+    (folder / "nested").mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("pattern", ["", "part-*", "part-[0-2]"])
+def test_parts_are_read_as_one(parts: Path, pattern: str) -> None:
+    path = parts / pattern
+    reading = read(path, on_bad="drop")
+    assert rows(reading.trace) == [(0, 1, 0, 1), (20, 1, 0, 1), (22, 1, 0, 1)]
+    assert (reading.path, reading.container, reading.rows_read) == (path, "csv csv.gz", 6)
+    assert [part.name for part in reading.parts] == ["part-0", "part-1", "part-2"]
+    assert [str(bad).partition(";")[0] for bad in reading.bad_rows] == [
+        "part-0 line 4: input_tokens (column 'num_prefill_tokens') is '-2'",
+        "part-2 line 3: input_tokens (column 'num_prefill_tokens') is '0'",
+        "part-2 line 5: '23,1'",
+    ]
+    assert len(reading.sha256) == 64
+
+
+def test_parts_of_json_lines_may_have_different_keys(tmp_path: Path) -> None:
+    for name, lines in {
+        "a": ['{"a": 1, "timestamp": 0, "input_length": 1, "output_length": 1, "chat_id": 1}'],
+        "b": ['{"output_length": 2, "input_length": 3, "timestamp": 4, "b": 5}', "{"],
+    }.items():
+        (tmp_path / name).write_text("\n".join(lines))
+    reading = read(tmp_path, on_bad="drop")
+    assert rows(reading.trace) == [(0, 1, 0, 1), (4, 3, 0, 2)]
+    assert [str(bad) for bad in reading.bad_rows] == ["b line 2: '{'; must be one JSON object"]
+
+
+def test_parts_must_fit_together(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text(f"{VIDUR}\n0,1,1\n")
+    (tmp_path / "b").write_text("num_prefill_tokens,arrived_at,num_decode_tokens\n0,1,1\n")
+    assert refusal(tmp_path).replace(f"{tmp_path.name}/", "") == (
+        "b has other columns than a; parts of a trace must have the same"
+    )
+    (tmp_path / "b").write_text('{"a": 1}\n')
+    assert refusal(tmp_path).replace(f"{tmp_path.name}/", "") == (
+        "b is jsonl and a csv; parts of a trace must be of one kind"
+    )
+
+
 # Packed files
 
 

@@ -425,7 +425,8 @@ def test_a_long_gzip_that_ends_early_is_named(tmp_path: Path) -> None:
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
     assert refusal(tmp_path / "log.csv") == "log.csv: there is no such file"
     (tmp_path / "logs").mkdir()
-    assert refusal(tmp_path / "logs") == "logs is a directory; name one file"
+    assert refusal(tmp_path / "logs") == "logs is a folder without files"
+    assert refusal(tmp_path / "logs-*") == "logs-* fits no file"
     with pytest.raises(TraceError, match="there is no such file"):
         load_trace("https://example.com/log.csv")
 

@@ -11,8 +11,8 @@ from simulations.ingest.csv_text import line_of
 from simulations.ingest.database import Table
 from simulations.ingest.json_lines import number_of_line
 from simulations.ingest.rows import Cells, Rows, cell_of
-from simulations.ingest.rules import LINE
-from simulations.ingest.source import shown
+from simulations.ingest.rules import LINE, Rule
+from simulations.ingest.shown import shown
 
 N_SHOWN = 5
 """Bad rows that are shown; all are counted."""
@@ -28,6 +28,7 @@ class BadRow:
         said: field and value.
         reason: under which it is counted.
         must: what would be right.
+        file: its name, where there are several.
     """
 
     place: str
@@ -35,9 +36,13 @@ class BadRow:
     said: str
     reason: str
     must: str
+    file: str = ""
 
     def __str__(self) -> str:
-        return f"{self.place} {self.number}: {self.said}; {self.must}"
+        where = f"{self.place} {self.number}"
+        if self.file:
+            where = f"{self.file} {where}"
+        return f"{where}: {self.said}; {self.must}"
 
 
 def count_bad_rows(table: Table, rows: Rows) -> dict[str, int]:
@@ -48,32 +53,41 @@ def count_bad_rows(table: Table, rows: Rows) -> dict[str, int]:
 
 def show_bad_rows(table: Table, cells: Cells, rows: Rows) -> tuple[BadRow, ...]:
     """Return the first bad rows in the order of the file."""
+    parts = table.parts or (table,)
+    names = [shown(part.source.path.name) if table.parts else "" for part in parts]
     found = []
     for ordinal, rule in rows.first_broken:
-        where = ("row", ordinal + 1)
-        if table.source.kind == "jsonl":
-            number = number_of_line(table.source, ordinal)
-            where = where if number is None else ("line", number)
-        if rule.subject == LINE:
-            text = repr(shown(cell_of(table, LINE, ordinal)))
-            found.append(BadRow(*where, text, rule.reason, rule.must))
-            continue
-        cell = cells.of(rule.subject)
-        index = int(cell[1:])
-        value = cell_of(table, cell, ordinal)
-        if table.header is not None:
-            line = line_of(table.source, table.header, ordinal)
-            # Only if the line says the same; otherwise lines were counted differently.
-            if line is not None and (index >= len(line[1]) or (line[1][index] or None) == value):
-                where = ("line", line[0])
-        name = table.columns[index]
-        column = "" if name == rule.subject else f" (column {shown(name)!r})"
-        said = "empty" if value is None else repr(shown(value))
-        found.append(BadRow(*where, f"{rule.subject}{column} is {said}", rule.reason, rule.must))
+        part, at = table.row(ordinal)
+        place = parts.index(part)
+        found.append((place, _bad_row(part, cells, at, rule, names[place])))
     if table.is_text:
         must = "must be one JSON object" if table.header is None else "must have one cell a column"
-        found += [
-            BadRow("line", line, repr(shown(text)), reason, must)
-            for line, text, reason in table.first_rejected(N_SHOWN)
-        ]
-    return tuple(sorted(found, key=lambda bad: bad.number)[:N_SHOWN])
+        for place, part in enumerate(parts):
+            for line, text, reason in part.first_rejected(N_SHOWN):
+                said = repr(shown(text))
+                found.append((place, BadRow("line", line, said, reason, must, names[place])))
+    found.sort(key=lambda one: (one[0], one[1].number))
+    return tuple(bad for _, bad in found[:N_SHOWN])
+
+
+def _bad_row(table: Table, cells: Cells, ordinal: int, rule: Rule, file: str) -> BadRow:
+    where = ("row", ordinal + 1)
+    if table.source.kind == "jsonl":
+        number = number_of_line(table.source, ordinal)
+        where = where if number is None else ("line", number)
+    if rule.subject == LINE:
+        text = repr(shown(cell_of(table, LINE, ordinal)))
+        return BadRow(*where, text, rule.reason, rule.must, file)
+    cell = cells.of(rule.subject)
+    index = int(cell[1:])
+    value = cell_of(table, cell, ordinal)
+    if table.header is not None:
+        line = line_of(table.source, table.header, ordinal)
+        # Only if the line says the same; otherwise lines were counted differently. Cells that
+        # were computed are on no line.
+        if line is not None and (index >= len(line[1]) or (line[1][index] or None) == value):
+            where = ("line", line[0])
+    name = table.columns[index]
+    column = "" if name == rule.subject else f" (column {shown(name)!r})"
+    said = "empty" if value is None else repr(shown(value))
+    return BadRow(*where, f"{rule.subject}{column} is {said}", rule.reason, rule.must, file)

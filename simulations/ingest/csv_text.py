@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from simulations.errors import TraceError
 from simulations.ingest.extent import Extent, parse_extent
 from simulations.ingest.packing import unpacked
-from simulations.ingest.source import HEAD_BYTES, Source, shown
+from simulations.ingest.shown import shown
+from simulations.ingest.source import HEAD_BYTES, Source
 
 SEPARATORS = ",\t;|"
 

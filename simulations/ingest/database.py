@@ -1,13 +1,13 @@
-"""The door to DuckDB: one file as a table of cells `c0, c1, ...`, and nothing else within reach.
+"""The door to DuckDB: files as a table of cells `c0, c1, ...`, and nothing else within reach.
 
-Names in a file and the name of the file never become SQL: cells are numbered, and DuckDB sees
-the file as a link in a private folder, the only path that its locked configuration allows.
+Names in a file and the name of a file never become SQL: cells are numbered, and DuckDB sees
+files as links in a private folder, the only paths that its locked configuration allows.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +21,8 @@ from simulations.ingest.extent import Extent, parse_extent
 from simulations.ingest.json_lines import MAX_LINE_BYTES, read_keys
 from simulations.ingest.packing import NAMES, kept_within_limit
 from simulations.ingest.payload import RESPONSE, counts_in
-from simulations.ingest.source import Source, diagnose, shown
+from simulations.ingest.shown import shown
+from simulations.ingest.source import Source, diagnose
 
 EXTENT_KEY = "ptplan"
 """The key under which our own Parquet files hold their `Extent`."""
@@ -37,10 +38,10 @@ _LOCKS = (
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A file that DuckDB reads.
+    """A file that DuckDB reads, or several as one.
 
     Args:
-        source: the file.
+        source: the file; of several the first.
         connection: locked to it.
         parameters: of `scan`; the last is the link by which DuckDB sees the file.
         scan: what stands after FROM; its columns are c0, c1, ... and, in JSON lines, `line`.
@@ -49,6 +50,7 @@ class Table:
         extent: what our own files say of themselves, else None.
         header: of a CSV.
         is_sound: SQL that says whether a row has cells at all.
+        parts: the tables of several files.
     """
 
     source: Source
@@ -60,11 +62,21 @@ class Table:
     extent: Extent | None
     header: Header | None = None
     is_sound: str = "true"
+    parts: tuple[Table, ...] = ()
 
     @property
     def is_text(self) -> bool:
         """Whether it has lines."""
         return self.source.kind != "parquet"
+
+    def row(self, ordinal: int) -> tuple[Table, int]:
+        """Return the file that a row is in, and its ordinal there, counted from 0."""
+        for part in self.parts:
+            ((n_rows,),) = part.rows(f"SELECT count(*) FROM {part.scan}")
+            if ordinal < n_rows:
+                return part, ordinal
+            ordinal -= n_rows
+        return self, ordinal
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query over `scan`."""
@@ -103,19 +115,21 @@ class Table:
             )
         counts = self.connection.execute(
             "SELECT reason, count(*) FROM (SELECT min(error_type::VARCHAR) AS reason "
-            "FROM reject_errors GROUP BY line) GROUP BY reason ORDER BY reason"
+            f"FROM {_REJECTED} GROUP BY file_path, line) GROUP BY reason ORDER BY reason"
         ).fetchall()
         return {_REJECTS.get(reason, reason.lower()): count for reason, count in counts}
 
     def first_rejected(self, n_lines: int) -> list[tuple[int, str, str]]:
-        """Return line number, text and reason of the first lines that were rejected."""
+        """Return line number, text and reason of the first lines of a file that were rejected."""
         lines = self.connection.execute(
             "SELECT line, trim(any_value(csv_line), '\r\n'), min(error_type::VARCHAR) "
-            "FROM reject_errors GROUP BY line ORDER BY line LIMIT ?",
-            [n_lines],
+            f"FROM {_REJECTED} WHERE file_path = ? GROUP BY line ORDER BY line LIMIT ?",
+            [self.parameters[-1], n_lines],
         ).fetchall()
         return [(line, text or "", _REJECTS.get(why, why.lower())) for line, text, why in lines]
 
+
+_REJECTED = "reject_errors JOIN reject_scans USING (scan_id, file_id)"
 
 _REJECTS = {
     "MISSING COLUMNS": "too few cells",
@@ -128,41 +142,55 @@ _REJECTS = {
 
 
 @contextmanager
-def opened(source: Source) -> Iterator[Table]:
-    """Yield a file as a table; whatever DuckDB says of it comes out as a `TraceError`."""
-    table = {"csv": _csv, "jsonl": _json_lines, "parquet": _parquet}[source.kind]
+def opened(sources: Sequence[Source]) -> Iterator[Table]:
+    """Yield files as one table; whatever DuckDB says of them comes out as a `TraceError`."""
+    packed = {source.path: source.packing for source in sources}
     with (
-        _as_trace_errors(source),
-        private_database(source.path) as (connection, alias),
-        kept_within_limit(
-            source.path, source.packing, stop=connection.interrupt, name=shown(source.path)
-        ),
+        _as_trace_errors(sources),
+        private_database([source.path for source in sources]) as (connection, aliases),
+        kept_within_limit(packed, stop=connection.interrupt),
     ):
-        yield _with_counts(table(source, connection, str(alias)))
+        if sources[0].kind == "jsonl":
+            # Not every part need have all keys.
+            keys = {name: at for source in sources for name, at in read_keys(source).items()}
+            tables = [
+                _json_lines(source, connection, str(alias), keys)
+                for source, alias in zip(sources, aliases, strict=True)
+            ]
+        else:
+            read = _csv if sources[0].kind == "csv" else _parquet
+            tables = [
+                read(source, connection, str(alias))
+                for source, alias in zip(sources, aliases, strict=True)
+            ]
+        yield _joined([_with_counts(table) for table in tables])
 
 
 @contextmanager
 def private_database(
-    target: Path | None = None,
-) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
-    """Yield a database that can touch one file, and that file's path in a folder of its own.
+    targets: Sequence[Path | None],
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, list[Path]]]:
+    """Yield a database that can touch some files, and their paths in a folder of its own.
 
     Args:
-        target: what the file is a link to; None for one that is yet to be written.
+        targets: what the files are links to; None for one that is yet to be written.
     """
     with tempfile.TemporaryDirectory(prefix="ptplan-") as folder:
-        only = Path(folder, "rows")
-        if target is not None:
+        files = [Path(folder, f"rows{at}") for at in range(len(targets))]
+        for file, target in zip(files, targets, strict=True):
+            if target is None:
+                continue
             try:
-                only.symlink_to(target.absolute())
+                file.symlink_to(target.absolute())
             except OSError as error:
                 raise TraceError(f"cannot link {shown(target)} into {folder}: {error}") from None
         with duckdb.connect(":memory:") as connection:
-            # DuckDB compares resolved paths, so the link must be there by now.
-            connection.execute(f"SET allowed_paths = [{literal(only)}]")
+            # DuckDB compares resolved paths, so the links must be there by now.
+            allowed = ", ".join(literal(file) for file in files)
+            connection.execute(f"SET allowed_paths = [{allowed}]")
             for lock in _LOCKS:
                 connection.execute(lock)
-            yield connection, only
+            yield connection, files
 
 
 def literal(text: object) -> str:
@@ -187,8 +215,9 @@ def _csv(source: Source, connection: duckdb.DuckDBPyConnection, alias: str) -> T
     return Table(source, connection, (alias,), scan, header.columns, varchar, header.extent, header)
 
 
-def _json_lines(source: Source, connection: duckdb.DuckDBPyConnection, alias: str) -> Table:
-    keys = read_keys(source)
+def _json_lines(
+    source: Source, connection: duckdb.DuckDBPyConnection, alias: str, keys: dict[str, str]
+) -> Table:
     # Each line is a row, broken or not: as a CSV of one cell, whose separator JSON cannot hold.
     lines = (
         "read_csv(?, auto_detect = false, header = false, delim = '\x01', quote = '', escape = '', "
@@ -229,6 +258,31 @@ def _parquet(source: Source, connection: duckdb.DuckDBPyConnection, alias: str) 
     )
 
 
+def _joined(tables: list[Table]) -> Table:
+    """Return the tables of files as one, in their order; columns must be the same."""
+    first = tables[0]
+    if len(tables) == 1:
+        return first
+    for table in tables:
+        for what, mine, others in (
+            ("columns", table.columns, first.columns),
+            ("types", table.types, first.types),
+        ):
+            if mine != others:
+                raise TraceError(
+                    f"{shown(table.source.path)} has other {what} than {shown(first.source.path)}; "
+                    "parts of a trace must have the same"
+                )
+    scans = " UNION ALL ".join(f"SELECT * FROM {table.scan}" for table in tables)
+    return replace(
+        first,
+        scan=f"({scans})",
+        parameters=tuple(alias for table in tables for alias in table.parameters),
+        extent=None,
+        parts=tuple(tables),
+    )
+
+
 def _with_counts(table: Table) -> Table:
     """Return a table with the token counts of its `response` column as further columns."""
     plain = [name.lower() for name in table.columns]
@@ -251,13 +305,15 @@ def _compression(source: Source) -> str:
 
 
 @contextmanager
-def _as_trace_errors(source: Source) -> Iterator[None]:
+def _as_trace_errors(sources: Sequence[Source]) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        what = diagnose(source)
-        if what is not None:
-            raise TraceError(f"{shown(source.path)} {what}") from None
+        for source in sources:
+            what = diagnose(source)
+            if what is not None:
+                raise TraceError(f"{shown(source.path)} {what}") from None
+        source = sources[0]
         kind = {"csv": "CSV", "jsonl": "JSON lines", "parquet": "Parquet"}[source.kind]
         said = " ".join(str(error).split("Possible fixes")[0].split())[:300]
         raise TraceError(f"{shown(source.path)} cannot be read as {kind}: {shown(said)}") from None

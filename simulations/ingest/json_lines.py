@@ -12,7 +12,8 @@ from typing import Any
 
 from simulations.errors import TraceError
 from simulations.ingest.packing import unpacked
-from simulations.ingest.source import HEAD_BYTES, Source, shown
+from simulations.ingest.shown import shown
+from simulations.ingest.source import HEAD_BYTES, Source
 
 N_LOOKED_AT = 1000
 """Objects that are asked for their keys; not every object has all."""
@@ -24,7 +25,7 @@ _MAX_DEPTH = 4
 
 
 def read_keys(source: Source) -> dict[str, str]:
-    """Return the keys of the first objects, nested ones as `outer.inner`, and their JSON pointers.
+    """Return the keys of the first objects and their JSON pointers; nested ones as `outer.inner`.
 
     Raises:
         TraceError: no line of the first MiB is an object.

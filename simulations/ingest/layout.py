@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from simulations.errors import TraceError
-from simulations.ingest.source import shown
+from simulations.ingest.shown import shown
 
 ROLES = {
     "arrival": "arrival",

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 from typing import IO, Any, Literal, cast
 
 from simulations.errors import TraceError
+from simulations.ingest.shown import shown
 
 Packing = Literal["gz", "zst"]
 
@@ -64,37 +65,30 @@ def unpacked(path: Path, packing: Packing | None) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def kept_within_limit(
-    path: Path, packing: Packing | None, *, stop: Callable[[], object], name: str
+    files: Mapping[Path, Packing | None], *, stop: Callable[[], object]
 ) -> Iterator[None]:
-    """Count what a file holds while it is read, and stop the reader when that is too much.
+    """Count what files hold while they are read, and stop the reader when one holds too much.
 
     Args:
         stop: called from another thread; makes the reader raise.
-        name: of the file, in the error.
 
     Raises:
         TraceError: too much, or cut off; whatever the reader raised is then beside the point.
     """
-    if packing is None:
+    packed = [(path, packing) for path, packing in files.items() if packing is not None]
+    if not packed:
         yield
         return
-    limit = max(FREE_BYTES, MAX_RATIO * path.stat().st_size)
-    faults: list[TraceError] = []
+    faults: list[tuple[Path, TraceError]] = []
 
     def count() -> None:
-        try:
-            n_bytes = 0
-            with unpacked(path, packing) as file:
-                while block := file.read(_BLOCK_BYTES):
-                    n_bytes += len(block)
-                    if n_bytes > limit:
-                        raise TraceError(
-                            f"holds more than {limit:,} bytes, the limit for a {NAMES[packing]} "
-                            "file of its size; unpack it first if it is meant to"
-                        )
-        except TraceError as fault:
-            faults.append(fault)
-            stop()
+        for path, packing in packed:
+            try:
+                _count(path, packing)
+            except TraceError as fault:
+                faults.append((path, fault))
+                stop()
+                return
 
     counting = Thread(target=count, daemon=True)
     counting.start()
@@ -103,7 +97,21 @@ def kept_within_limit(
     finally:
         counting.join()
         if faults:
-            raise TraceError(f"{name} {faults[0]}") from None
+            ((path, fault),) = faults
+            raise TraceError(f"{shown(path)} {fault}") from None
+
+
+def _count(path: Path, packing: Packing) -> None:
+    limit = max(FREE_BYTES, MAX_RATIO * path.stat().st_size)
+    n_bytes = 0
+    with unpacked(path, packing) as file:
+        while block := file.read(_BLOCK_BYTES):
+            n_bytes += len(block)
+            if n_bytes > limit:
+                raise TraceError(
+                    f"holds more than {limit:,} bytes, the limit for a {NAMES[packing]} file of "
+                    "its size; unpack it first if it is meant to"
+                )
 
 
 def _opened(path: Path, packing: Packing | None) -> IO[bytes]:

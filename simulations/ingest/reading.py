@@ -37,8 +37,10 @@ from simulations.ingest.formats import (
     VIDUR,
 )
 from simulations.ingest.layout import Layout, mapped, position, recognise
+from simulations.ingest.parts import parts_of
 from simulations.ingest.rows import Cells, Rows, extract, probe
-from simulations.ingest.source import identify, shown
+from simulations.ingest.shown import shown
+from simulations.ingest.source import identify
 from simulations.ticks import NEVER
 from simulations.trace import Trace
 
@@ -68,13 +70,14 @@ class Reading:
 
     Args:
         trace: the requests kept.
-        path: the file.
+        path: as given: a file, a folder or a pattern.
         format: the layout found.
         container: csv, jsonl (either also .gz, .zst) or parquet, told by content.
         rows_read: rows in the file; equals len(trace) plus the sum of `dropped`.
         dropped: rows left out, by reason.
         bad_rows: the first few of them.
         notes: what was assumed or put right, one sentence each.
+        parts: the files that were read, in their order.
     """
 
     trace: Trace
@@ -85,12 +88,17 @@ class Reading:
     dropped: Mapping[str, int]
     bad_rows: tuple[BadRow, ...]
     notes: tuple[str, ...]
+    parts: tuple[Path, ...] = ()
 
     @cached_property
     def sha256(self) -> str:
-        """Checksum of the file, computed when first asked for."""
-        with self.path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        """Checksum of the file, of several one after the other; computed when first asked for."""
+        digest = hashlib.sha256()
+        for part in self.parts or (self.path,):
+            with part.open("rb") as file:
+                while block := file.read(1 << 20):
+                    digest.update(block)
+        return digest.hexdigest()
 
 
 def load_trace(
@@ -103,7 +111,8 @@ def load_trace(
     """Return the requests of a file.
 
     Args:
-        path: CSV, JSON lines (both also gzip, zstd) or Parquet, told by content; a file name, never a pattern or URL.
+        path: CSV, JSON lines (both also gzip, zstd) or Parquet, told by content; a folder or a
+            pattern stands for its files, sorted by name. Never a URL.
         columns: which column is which (arrival, input, output, perhaps cached and status) where
             the layout is none that is recognised.
         on_bad: refuse a file with bad rows, as a wrong trace buys the wrong capacity; or drop
@@ -148,19 +157,30 @@ def read(
     if on_bad not in ("fail", "drop"):
         raise TraceError(f"on_bad is {on_bad!r}; must be 'fail' or 'drop'")
     unit_clock = None if time_unit is None else numbers(time_unit)
-    source = identify(path)
-    with opened(source) as table:
+    sources = [identify(part) for part in parts_of(path)]
+    other = next((source for source in sources if source.kind != sources[0].kind), None)
+    if other is not None:
+        raise TraceError(
+            f"{shown(other.path)} is {other.kind} and {shown(sources[0].path)} {sources[0].kind}; "
+            "parts of a trace must be of one kind"
+        )
+    with opened(sources) as table:
         try:
-            return _read(table, columns, on_bad, unit_clock)
+            return _read(table, Path(path), columns, on_bad, unit_clock)
         except TraceError as error:
             raise TraceError(f"{shown(path)}: {error}") from None
 
 
 def _read(
-    table: Table, columns: Mapping[str, str] | None, on_bad: str, unit_clock: Clock | None
+    table: Table,
+    path: Path,
+    columns: Mapping[str, str] | None,
+    on_bad: str,
+    unit_clock: Clock | None,
 ) -> Reading:
     layout = recognise(table.columns, LAYOUTS) if columns is None else mapped(columns)
-    if table.header is not None and not table.header.has_rows:
+    headers = [part.header for part in table.parts or (table,)]
+    if all(header is not None and not header.has_rows for header in headers):
         raise TraceError("a header and no rows")
     cells, notes = _cells(table, layout, unit_clock)
     rows = extract(table, cells, n_examples=N_SHOWN)
@@ -185,17 +205,18 @@ def _read(
         )
     notes += _failure_notes(rows_read, failed)
     notes += _logging_notes(table, layout)
-    trace = _trace(table, cells, rows, notes)
-    source = table.source
+    trace = _trace(table, path.name, cells, rows, notes)
+    sources = [part.source for part in table.parts or (table,)]
     return Reading(
         trace,
-        source.path,
+        path,
         layout.name,
-        source.container,
+        " ".join(sorted({source.container for source in sources})),
         rows_read,
         dropped,
         bad_rows,
         tuple(notes),
+        tuple(source.path for source in sources),
     )
 
 
@@ -247,7 +268,7 @@ def _cells(table: Table, layout: Layout, unit_clock: Clock | None) -> tuple[Cell
     return cells, notes
 
 
-def _trace(table: Table, cells: Cells, rows: Rows, notes: list[str]) -> Trace:
+def _trace(table: Table, name: str, cells: Cells, rows: Rows, notes: list[str]) -> Trace:
     """Return the rows kept as a trace: sorted, from tick 0, with span and date where known."""
     ticks = rows.arrival_ticks
     cached = rows.cached_tokens
@@ -275,7 +296,6 @@ def _trace(table: Table, cells: Cells, rows: Rows, notes: list[str]) -> Trace:
         span_ticks = max(span_ticks, table.extent.span_ticks - began)
         if table.extent.epoch_ns is not None:
             epoch_ns = table.extent.epoch_ns + began // DATES.ticks_per_instant
-    name = table.source.path.name
     return Trace(ticks, columns[0], columns[1], columns[2], span_ticks, epoch_ns, name)
 
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 from simulations.errors import TraceError
 from simulations.ingest.packing import NAMES, Packing, packing_of, unpacked
+from simulations.ingest.shown import shown
 
 HEAD_BYTES = 1 << 20
 """How much of a file is looked at: comments and header must end within the first MiB."""
@@ -72,7 +73,7 @@ def identify(path: str | Path) -> Source:
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            raise TraceError(f"{shown(path)} is a directory; name one file")
+            raise TraceError(f"{shown(path)} is a directory")
         if not stat.S_ISREG(mode):
             raise TraceError(f"{shown(path)} is not a regular file; save the trace to one first")
         with path.open("rb") as file:
@@ -112,14 +113,3 @@ def diagnose(source: Source) -> str | None:
             if file.seek(0, 2) < 12 or (file.seek(-4, 2), file.read())[1] != b"PAR1":
                 return "is a truncated Parquet file; copy it again"
     return None
-
-
-def shown(text: object) -> str:
-    """Return a name or a cell as one short line, whatever it holds.
-
-    >>> shown("a\\nb")
-    'a\\\\nb'
-    """
-    line = str(text)
-    line = line if line.isprintable() else repr(line)[1:-1]
-    return line if len(line) <= 200 else f"{line[:98]}...{line[-98:]}"

@@ -19,7 +19,7 @@ import numpy as np
 from simulations.errors import TraceError
 from simulations.ingest.database import EXTENT_KEY, literal, private_database
 from simulations.ingest.extent import Extent
-from simulations.ingest.source import shown
+from simulations.ingest.shown import shown
 from simulations.ticks import TICKS_PER_S
 from simulations.trace import Trace
 
@@ -75,7 +75,7 @@ def write_trace(trace: Trace, path: str | Path) -> None:
     how = f"FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{EXTENT_KEY}: '{extent}'}}"
     if not is_parquet:
         how = "FORMAT csv, HEADER true"
-    with private_database() as (database, rows):
+    with private_database([None]) as (database, (rows,)):
         database.register("requests", requests)
         try:
             database.execute(
