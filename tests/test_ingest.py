@@ -197,6 +197,17 @@ def test_the_checksum_is_of_the_file(save: Callable[..., Path]) -> None:
     assert read(path).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def test_exact_duplicates_are_kept_and_said(save: Callable[..., Path]) -> None:
+    path = save(VIDUR, "0,1,1", "0,2,1", "0,1,1", "1,1,1", "1,1,0", "0,1,1")
+    reading = read(path)
+    assert len(reading.trace) == 6
+    assert reading.notes == (
+        "steps back in time: 1; the rows were sorted by arrival",
+        "exact duplicates: 2 requests equal another in arrival and all token counts; kept, as a "
+        "coarse clock makes them too",
+    )
+
+
 # Refusals
 
 
@@ -389,8 +400,17 @@ NOT_TRACES = {
     "json": (b'{\n "timestamp": 1}\n', "is one JSON document; write one object a line (JSONL)"),
     "json-list": (b'[{"timestamp": 1}]', "is one JSON document; write one object a line (JSONL)"),
     "half-json": (b'{"timestamp":', "begins like JSON, but no line of it is an object"),
+    "servegen": (
+        b"0,1.25,2.5e-1,Gamma,0.5,1\n600,0,,,,\n",
+        "is a ServeGen client, a generator's input and no trace; draw requests from it first",
+    ),
+    "servegen-lengths": (
+        b'{"0": {"input_tokens": "{1: 0.5}", "output_tokens": "{}"}}',
+        "is a ServeGen client, a generator's input and no trace; draw requests from it first",
+    ),
     "zip": (b"PK\x03\x04\x14\x00", "is a zip archive (or a spreadsheet); unpack it first"),
     "zstd": (b"\x28\xb5\x2f\xfd" + b"\xff" * 40, "is a damaged zstd file; copy it again"),
+    "tar.gz": (gzip.compress(b"a" * 257 + b"ustar"), "is a tar archive; unpack it first"),
     "tar": (b"a" * 257 + b"ustar", "is a tar archive; unpack it first"),
     "utf-16": ("t,i".encode("utf-16"), "is UTF-16 text; save it as UTF-8"),
     "latin-1": (b"t,\xe9,o\n1,2,3\n", "byte 2 is not UTF-8; save the file as UTF-8"),
@@ -667,6 +687,12 @@ def test_the_azure_trace_is_read_to_the_last_digit(shared: Path) -> None:
     assert reading.trace.epoch_ns == first * 100
     assert (len(reading.trace), round(reading.trace.span_s, 1)) == (19_366, 3501.7)
     assert (reading.format, reading.rows_read, reading.dropped) == ("azure", 19_366, {})
+
+
+def test_servegen_parameters_are_refused_with_what_they_are(shared: Path) -> None:
+    folder = shared / "traces/servegen_m-small"
+    for path in (folder / "chunk-7-trace.csv.gz", folder / "chunk-7-dataset.json.gz"):
+        assert "is a ServeGen client, a generator's input and no trace" in refusal(path)
 
 
 def test_the_three_day_trace_is_read_with_columns(shared: Path) -> None:

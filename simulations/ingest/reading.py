@@ -19,6 +19,7 @@ from simulations.errors import TraceError
 from simulations.ingest.bad_row import N_SHOWN, BadRow, count_bad_rows, show_bad_rows
 from simulations.ingest.clock import DATES, DATES_AS_TEXT, Clock, is_number, numbers
 from simulations.ingest.database import Table, opened
+from simulations.ingest.duplicates import count_duplicates
 from simulations.ingest.formats import (
     AZURE,
     BAILIAN,
@@ -206,6 +207,12 @@ def _read(
     notes += _failure_notes(rows_read, failed)
     notes += _logging_notes(table, layout)
     trace = _trace(table, path.name, cells, rows, notes)
+    n_duplicates = count_duplicates(trace)
+    if n_duplicates:
+        notes.append(
+            f"exact duplicates: {n_duplicates:,} requests equal another in arrival and all token "
+            "counts; kept, as a coarse clock makes them too"
+        )
     sources = [part.source for part in table.parts or (table,)]
     return Reading(
         trace,

@@ -20,7 +20,13 @@ HEAD_BYTES = 1 << 20
 
 Kind = Literal["csv", "jsonl", "parquet"]
 
+_SERVEGEN = "is a ServeGen client, a generator's input and no trace; draw requests from it first"
+
+_NUMBER = rb"-?[\d.]+([eE][+-]?\d+)?"
+
 _NOT_A_TRACE = (
+    (rb"%b,%b,(%b)?,(Gamma|Weibull)?,(%b)?,(%b)?\r?\n" % ((_NUMBER,) * 5), _SERVEGEN),
+    (rb'\s*\{\s*"\d+"\s*:\s*\{\s*"input_tokens"\s*:\s*"\{', _SERVEGEN),
     (rb"version https://git-lfs", "is a Git LFS pointer, not the data; fetch it with `git lfs pull`"),
     (rb"PK\x03\x04|PK\x05\x06", "is a zip archive (or a spreadsheet); unpack it first"),
     (rb"BZh[1-9]", "is bzip2-compressed; unpack it first"),
