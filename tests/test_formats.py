@@ -11,6 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from simulations.errors import TraceError
 from simulations.ingest import parse_columns, read
@@ -506,3 +508,45 @@ def test_a_status_that_is_none_is_a_bad_row(
         f"({reason}: 1); mend them or leave them out with --on-bad drop"
     )
     assert read(path, columns=columns, time_unit="s", on_bad="drop").dropped == {reason: 1}
+
+
+JSON_CELLS = [
+    "0",
+    "1",
+    "7.5",
+    "-1",
+    "null",
+    '"x"',
+    "[]",
+    "{}",
+    "1e400",
+    "NaN",
+    '"\\u0000"',
+    "",
+    "{",
+    '"',
+]
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    cells=st.lists(st.lists(st.sampled_from(JSON_CELLS), min_size=3, max_size=3), max_size=8),
+    noise=st.lists(st.sampled_from(["", " ", "#", "\x01", "\x0b", "\ufeff", "{}", "é"])),
+    cut=st.integers(0, 9),
+    ends=st.sampled_from(["\n", "\r\n", "\r"]),
+)
+def test_bent_json_lines_are_kept_or_dropped_with_a_reason(
+    tmp_path: Path, cells: list[list[str]], noise: list[str], cut: int, ends: str
+) -> None:
+    names = ("timestamp", "input_length", "output_length")
+    lines = [json.dumps(MOONCAKE[0])]
+    for row in cells:
+        pairs = [f'"{name}": {cell}' for name, cell in zip(names, row, strict=True)]
+        lines.append("{" + ", ".join(pairs) + "}")
+    content = ends.join([*lines, *noise]).encode()
+    path = tmp_path / "bent"
+    path.write_bytes(content[: len(content) - cut] if len(lines) > 1 else content)
+    reading = read(path, on_bad="drop")
+    assert reading.rows_read == len(reading.trace) + sum(reading.dropped.values())
+    assert reading.rows_read >= len(lines) - 1
+    assert len(reading.bad_rows) == min(5, sum(reading.dropped.values()))
