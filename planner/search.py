@@ -66,8 +66,10 @@ class Found:
 
     @property
     def nearest_miss(self) -> Trial:
-        """The range that comes nearest to the promise, the cheapest of equals."""
-        return min(self.trials, key=lambda trial: (trial.shortfall, trial.key))
+        """The range whose worst part comes nearest to the promise, then the rest of it, then the cheapest."""
+        return min(
+            self.trials, key=lambda t: (t.shortfall, sum(m.by for m in t.verdict.misses), t.key)
+        )
 
 
 def search(
@@ -117,7 +119,9 @@ def search(
         else (
             f"{len(hunt.trials)} ranges up to {space} chunks were tried"
             + (
-                ", and a neighbour of the first answer was better"
+                ""
+                if hunt.best is None
+                else ", and a neighbour of the first answer was better"
                 if improved
                 else ", and all neighbours of the answer"
             )
@@ -194,11 +198,13 @@ def _smallest_fixed(hunt: _Hunt, first: int, largest: int) -> int | None:
     """Return the smallest fixed size that holds, as far as bisection can tell."""
     size, before = first, None
     while not hunt.holds(size, size):
-        attained = hunt.trials[size, size].outcome.attainment
-        # Twice as many changed nothing for anybody: nobody has to share a chunk any more.
-        if size >= largest or attained == before:
+        outcome = hunt.trials[size, size].outcome
+        reached = (outcome.attainment, outcome.latency_s, outcome.refused)
+        # Twice as many changed nothing for anybody: nobody has to share a chunk any more. Equal
+        # attainment alone would not tell: a burst may have to be spread wide before anything helps.
+        if size >= largest or reached == before:
             return None
-        size, before = min(2 * size, largest), attained
+        size, before = min(2 * size, largest), reached
     low = max((n for n, m in hunt.trials if n == m and n < size), default=0)
     while size - low > 1:
         middle = (low + size) // 2

@@ -237,4 +237,10 @@ def _serve_alone(service: Service, trace: Trace) -> np.ndarray:
         Overflow("lose"),
         start_chunks=1,
     )
-    return kernel.simulate(trace, scenario.rules(trace)).requests
+    trail = kernel.simulate(trace, scenario.rules(trace))
+    if not trail.complete:
+        raise ScenarioError(
+            f"{len(trace)} requests of {trace.mean_shape} tokens would take one server more than 1.46 years; "
+            "check the units of the service and the size of the chunk"
+        )
+    return trail.requests

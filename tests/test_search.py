@@ -209,7 +209,6 @@ def test_a_promise_that_no_size_keeps_ends_the_search_with_the_nearest_miss():
 # Real endpoints
 
 
-@pytest.mark.xfail(reason="doubling ends where twice as many have not helped yet", strict=True)
 def test_a_burst_that_two_chunks_help_no_more_than_one_still_finds_its_size():
     """64 requests at once: batches of 64 and of 32 are too slow for all but one, batches of 9 are not."""
     trace = Trace.build([0.0] * 64 + [3600.0], [100] * 65, [10] * 65)
