@@ -55,7 +55,10 @@ def cheapest(trials: list[Trial]) -> Trial | None:
 
 
 def nearest(trials: list[Trial]) -> Trial:
-    return min(trials, key=lambda trial: (trial.shortfall, trial.key))
+    return min(
+        trials,
+        key=lambda trial: (trial.shortfall, sum(m.by for m in trial.verdict.misses), trial.key),
+    )
 
 
 # Made-up landscapes
