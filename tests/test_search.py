@@ -198,12 +198,12 @@ def test_without_a_limit_half_as_much_again_as_the_fixed_answer_is_searched():
 
 
 def test_a_promise_that_no_size_keeps_ends_the_search_with_the_nearest_miss():
-    """From 4 chunks on nothing gets better, so the search stops there rather than at a thousand."""
+    """From 4 chunks on nothing gets better; no more chunks than requests are tried."""
 
     def attempt(low: int, high: int) -> Trial:
         return made_up_trial(low, high, cost=low * PRICE_OF_MIN, within=min(3 + high, 7))
 
-    found = search(attempt, floor_cost=lambda low: low * PRICE_OF_MIN)
+    found = search(attempt, floor_cost=lambda low: low * PRICE_OF_MIN, largest_useful=8)
     assert found.best is None
     assert (found.nearest_miss.min_chunks, found.nearest_miss.max_chunks) == (1, 4)
     assert found.space == 8
