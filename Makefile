@@ -9,7 +9,7 @@ JOBS ?= 2
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-DEMO := recommend examples/office-day.csv.gz --model system.ai.llama_v3_3_70b_instruct --ttft-p95 10s --out out/demo
+DEMO := recommend examples/office-day.csv.gz --model system.ai.meta_llama_v3_1_8b_instruct:3 --endpoint chat --out out/demo
 
 .PHONY: help demo test slow check format bench validate lock lowest clean
 .DELETE_ON_ERROR:

@@ -12,7 +12,12 @@ from planner.offer import Offer
 from planner.search import Trial
 from simulations.engine import simulate
 from simulations.outcome import summarise
-from simulations.rating import saturated_tokens_per_s, settle
+from simulations.rating import (
+    saturated_tokens_per_s,
+    served_shape,
+    served_tokens_per_s,
+    settle,
+)
 from simulations.run import Run
 from simulations.scenario import Scenario
 from simulations.trace import Trace
@@ -88,7 +93,8 @@ class Bench:
 
     def offered_chunks(self) -> int:
         """Return the chunks that the mean load asks for, at what one can do at the trace's mean shape."""
-        shape = self.trace.mean_shape
-        shape = replace(shape, output_tokens=max(1, shape.output_tokens))
-        load = self.trace.total_tokens / self.trace.span_s
-        return max(1, math.ceil(load / saturated_tokens_per_s(self.base.service, shape)))
+        service = self.base.service
+        load = served_tokens_per_s(self.trace, service)
+        return max(
+            1, math.ceil(load / saturated_tokens_per_s(service, served_shape(self.trace, service)))
+        )

@@ -56,11 +56,12 @@ class NextSafer:
 
 def miss_text(miss: Miss, objective: Objective) -> str:
     """Return in words which part of a promise was missed and by how much."""
+    attained = numbers.percent_apart(miss.attained, miss.required)
     if miss.limit == "max_refused_fraction":
-        return f"{numbers.percent(miss.attained)} refused, {numbers.share(miss.required)} allowed"
+        return f"{attained} refused, {numbers.share(miss.required)} allowed"
     limit = next(limit for limit in objective.limits if limit.key == miss.limit)
     return (
-        f"{numbers.percent(miss.attained)} within {limit.metric.upper()} {numbers.duration(limit.seconds)}, "
+        f"{attained} within {limit.metric.upper()} {numbers.duration(limit.seconds)}, "
         f"{numbers.share(miss.required)} promised"
     )
 

@@ -177,6 +177,7 @@ def recommend(
         floor_cost=bench.floor_cost,
         first_guess=bench.offered_chunks(),
         limit_chunks=limit_chunks,
+        largest_useful=len(trace),
         allow_zero=allow_zero,
         fixed_only=bench.fixed_only,
         max_trials=max(40, min(TRIALS_FOR_SMALL, REQUESTS_TO_SIMULATE // len(trace))),

@@ -37,8 +37,11 @@ class Trial:
 
     @property
     def key(self) -> tuple[float, int, int]:
-        """The order of preference: cheaper, then the smaller maximum, then the smaller minimum."""
-        return (self.cost, self.max_chunks, self.min_chunks)
+        """The order of preference: cheaper, then the smaller maximum, then the larger minimum.
+
+        At equal cost the run never went below the larger minimum, so it says nothing of a smaller one.
+        """
+        return (self.cost, self.max_chunks, -self.min_chunks)
 
     @property
     def shortfall(self) -> float:
@@ -66,8 +69,10 @@ class Found:
 
     @property
     def nearest_miss(self) -> Trial:
-        """The range that comes nearest to the promise, the cheapest of equals."""
-        return min(self.trials, key=lambda trial: (trial.shortfall, trial.key))
+        """The range whose worst part comes nearest to the promise, then the rest of it, then the cheapest."""
+        return min(
+            self.trials, key=lambda t: (t.shortfall, sum(m.by for m in t.verdict.misses), t.key)
+        )
 
 
 def search(
@@ -76,6 +81,7 @@ def search(
     floor_cost: Callable[[int], float],
     first_guess: int = 1,
     limit_chunks: int | None = None,
+    largest_useful: int = LARGEST_FIXED,
     allow_zero: bool = False,
     fixed_only: bool = False,
     max_trials: int = 300,
@@ -87,12 +93,13 @@ def search(
         floor_cost: what a range with this minimum costs at the least, whatever it does.
         first_guess: a fixed size to begin with, >= 1.
         limit_chunks: consider no larger maximum; None means half as much again as the fixed answer.
+        largest_useful: a size beyond which more chunks cannot help, such as one for each request.
         allow_zero: consider min = 0.
         fixed_only: consider min = max alone (model units).
         max_trials: beyond this many the neighbours are checked rather than every range.
     """
     hunt = _Hunt(attempt, floor_cost, 0 if allow_zero else 1)
-    largest = limit_chunks or LARGEST_FIXED
+    largest = limit_chunks or min(largest_useful, LARGEST_FIXED)
     fixed = _smallest_fixed(hunt, min(first_guess, largest), largest)
     tried = max(high for _, high in hunt.trials)
     space = limit_chunks or (tried if fixed is None else fixed + max(2, fixed // 2))
@@ -117,7 +124,9 @@ def search(
         else (
             f"{len(hunt.trials)} ranges up to {space} chunks were tried"
             + (
-                ", and a neighbour of the first answer was better"
+                ""
+                if hunt.best is None
+                else ", and a neighbour of the first answer was better"
                 if improved
                 else ", and all neighbours of the answer"
             )
@@ -149,7 +158,7 @@ class _Hunt:
 
     def ruled_out(self, low: int, high: int) -> bool:
         """Whether a range cannot be preferred to the best, whatever it does."""
-        return self.best is not None and (self.floor_cost(low), high, low) >= self.best.key
+        return self.best is not None and (self.floor_cost(low), high, -low) >= self.best.key
 
     def is_open(self, low: int, high: int) -> bool:
         """Whether a range might still be the answer."""
@@ -192,13 +201,12 @@ def _neighbours(trial: Trial, fixed_only: bool) -> Iterator[tuple[int, int]]:
 
 def _smallest_fixed(hunt: _Hunt, first: int, largest: int) -> int | None:
     """Return the smallest fixed size that holds, as far as bisection can tell."""
-    size, before = first, None
+    size = first
     while not hunt.holds(size, size):
-        attained = hunt.trials[size, size].outcome.attainment
-        # Twice as many changed nothing for anybody: nobody has to share a chunk any more.
-        if size >= largest or attained == before:
+        # No sign that more would not help either is sure: a burst may have to be spread wide first.
+        if size >= largest:
             return None
-        size, before = min(2 * size, largest), attained
+        size = min(2 * size, largest)
     low = max((n for n, m in hunt.trials if n == m and n < size), default=0)
     while size - low > 1:
         middle = (low + size) // 2

@@ -197,6 +197,20 @@ def percent(fraction: float | None, *, unknown: str = UNKNOWN) -> str:
     return f"{sign}{size * 100:.{digits}f} %"
 
 
+def percent_apart(fraction: float, other: float) -> str:
+    """Return a share in percent with as many digits as set it apart from another one.
+
+    >>> percent_apart(0.94996, 0.95), percent_apart(0.7, 0.95)
+    ('94.996 %', '70.0 %')
+    """
+    short = percent(fraction)
+    for digits in range(1, 10):
+        text = f"{fraction * 100:.{digits}f}"
+        if len(text) + 2 >= len(short) and float(text) != float(f"{other * 100:.{digits}f}"):
+            return f"{text} %" if len(text) + 2 > len(short) else short
+    return short
+
+
 def share(fraction: float | None, *, unknown: str = UNKNOWN) -> str:
     """Return a share that somebody set: no digit more than needed.
 

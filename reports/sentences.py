@@ -127,11 +127,16 @@ def load_sentence(report: Report) -> str:
     peak = int(np.argmax(offered))
     at_s = float(timeline.t_s[peak])
     when = f"{numbers.duration(at_s)} after the first request" if at_s else "at the start"
-    parts = [f"Load peaks at {numbers.tokens_per_s(float(offered[peak]))}, {when}"]
+    width = (
+        f" (mean of {numbers.duration(float(timeline.t_s[1]) - float(timeline.t_s[0]))})"
+        if len(timeline.t_s) > 1
+        else ""
+    )
+    parts = [f"Load peaks at {numbers.tokens_per_s(float(offered[peak]))}{width}, {when}"]
     low, high = float(ready.min()), float(ready.max())
     noun = unit_noun(capacity)
-    if low == high:
-        parts.append(f"{numbers.counted(high, noun)} stood ready throughout")
+    if numbers.count(low) == numbers.count(high) or round(low, 6) == round(high, 6):
+        parts.append(f"{numbers.counted(round(high, 6), noun)} stood ready throughout")
     else:
         parts.append(f"between {numbers.count(low)} and {numbers.counted(high, noun)} were ready")
     over = float(np.mean(offered > ready * capacity.rated_tokens_per_s))

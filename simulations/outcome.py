@@ -88,7 +88,8 @@ class Outcome:
         attainment_unspilled: the same if what was spilled counted as refused.
         latency_s: `ttft_p95_s` and so on; None where the percentile falls on a request that was refused;
             `..._completed` over those that were served, None where there are none.
-        utilisation: offered tokens over what the ready chunks could serve by their rating, over the horizon.
+        utilisation: offered tokens (of requests that fit a server) over what the ready chunks could serve by
+            their rating, over the horizon.
         mean_chunks: ready chunks, mean over the horizon.
         time_at_max_fraction: share of the horizon with as many chunks ready as allowed.
         scale_ups_per_day: chunks started within the horizon; those there at t = 0 were not.
@@ -198,6 +199,7 @@ def summarise(run: Run, limits: Sequence[Limit] = (), *, price: Price | None = N
     horizon = max(1, rules.horizon_ticks)
     capacity_tokens = run.scenario.capacity.rated_tokens_per_s * ready_ticks / TICKS_PER_S
     by_status = [int(count) for count in counted.by_status]
+    offered_tokens = trace.total_tokens - _too_long_tokens(run, by_status[REFUSED_LENGTH])
     keys = [*(limit.key for limit in limits), "all"]
     return Outcome(
         arrived=len(trace),
@@ -210,7 +212,7 @@ def summarise(run: Run, limits: Sequence[Limit] = (), *, price: Price | None = N
         attainment=_attainments(keys, counted.within, counted.applies),
         attainment_unspilled=_attainments(keys, counted.within_unspilled, counted.applies),
         latency_s=_percentiles(run, counted),
-        utilisation=trace.total_tokens / capacity_tokens if capacity_tokens else 0.0,
+        utilisation=offered_tokens / capacity_tokens if capacity_tokens else 0.0,
         mean_chunks=ready_ticks / horizon,
         peak_chunks=peak,
         time_at_max_fraction=at_max / horizon,
@@ -220,6 +222,15 @@ def summarise(run: Run, limits: Sequence[Limit] = (), *, price: Price | None = N
         bill=made,
         spill_usd=_spill_usd(run, price) if by_status[SPILLED] else 0.0,
     )
+
+
+def _too_long_tokens(run: Run, n_requests: int) -> int:
+    """Return the tokens of requests that no server can hold: nobody's work."""
+    if not n_requests:
+        return 0
+    rows = run.trail.requests["status"] == REFUSED_LENGTH
+    tokens = run.trace.input_tokens[rows].astype(np.int64) + run.trace.output_tokens[rows]
+    return int(tokens.sum())
 
 
 def _spill_usd(run: Run, price: Price) -> float | None:

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from simulations import kernel
 from simulations.capacity import TokenChunks
@@ -55,7 +56,7 @@ class UnloadedLatency:
             return None
         return (
             f"unloaded E2E is {self.e2e_s:.2f} s at the reference shape, {factor:.1f} times off the "
-            f"{self.documented_e2e_s:.2f} s that the documentation's rule gives: calibrate the service"
+            f"{self.documented_e2e_s:.2f} s that the documentation's rule gives; a service measured on the endpoint (--service FILE) would settle it"
         )
 
 
@@ -162,30 +163,80 @@ def settle(scenario: Scenario, trace: Trace) -> Scenario:
     """Return the scenario with everything derived that it left open, for this trace.
 
     The target becomes the in-flight at which a chunk reaches `target_utilisation` of its saturated
-    throughput at the trace's mean shape; the start what that target would hold for the mean load of the
-    first five minutes. A settled scenario comes back as it is.
+    throughput at the trace's mean shape; the start what the target would hold for the mean load of the
+    first five minutes. Requests that no server can hold count for neither. A settled scenario comes back
+    as it is.
 
     Raises:
-        ScenarioError: the trace's mean request does not fit the server.
+        ScenarioError: no request of the trace fits the server.
     """
     scaler = scenario.autoscaler
     if scaler.target is not None and scenario.start_chunks is not None:
         return scenario
-    shape = trace.mean_shape
-    shape = replace(shape, output_tokens=max(1, shape.output_tokens))
     service = scenario.service
-    full = saturated_tokens_per_s(service, shape)
-    wanted = scaler.target_utilisation * full
-    if scaler.target is None:
+    shape = served_shape(trace, service)
+    target = scaler.target
+    if target is None and scaler.metric == "offered_tokens":
+        target = scaler.target_utilisation * saturated_tokens_per_s(service, shape)
+    elif target is None:
         target = float(_target_in_flight(service, shape, scaler.target_utilisation))
-        if scaler.metric == "offered_tokens":
-            target = wanted
-        scaler = replace(scaler, target=target)
     start = scenario.start_chunks
     if start is None:
         low, high = scenario.capacity.min_chunks, scenario.capacity.max_chunks
-        start = min(max(math.ceil(_first_load_tokens_per_s(trace) / wanted), low), high)
-    return replace(scenario, autoscaler=scaler, start_chunks=start)
+        load = served_tokens_per_s(trace, service, first_s=FIRST_MINUTES_S)
+        held = math.ceil(load / _load_at_target(service, shape, scaler.metric, target))
+        start = min(max(held, low), high)
+    return replace(scenario, autoscaler=replace(scaler, target=target), start_chunks=start)
+
+
+def served_shape(trace: Trace, service: Service) -> Shape:
+    """Return the mean shape of the requests that fit a server, with at least one output token.
+
+    Raises:
+        ScenarioError: none fits.
+
+    >>> served_shape(Trace.build([0, 1], [10, 900], [3, 9]), Service(1.0, kv_tokens=100))
+    Shape(input_tokens=10, output_tokens=3)
+    """
+    fits = _fits(trace, service)
+    if not fits.any():
+        raise ScenarioError(
+            f"none of the {len(trace):,} requests fits a server with room for {service.longest_tokens:,} tokens "
+            "(input + output)"
+        )
+    return Shape(
+        max(1, round(float(trace.input_tokens[fits].mean()))),
+        max(1, round(float(trace.output_tokens[fits].mean()))),
+    )
+
+
+def served_tokens_per_s(trace: Trace, service: Service, *, first_s: float = math.inf) -> float:
+    """Return the mean load of the requests that fit a server, over the trace or its first seconds.
+
+    >>> served_tokens_per_s(Trace.build([0, 2], [10, 20], [5, 5]), Service(1.0))
+    20.0
+    """
+    span_s = min(first_s, trace.span_s)
+    if span_s == 0:
+        return 0.0
+    count = int(np.searchsorted(trace.arrival_ticks, round(span_s * TICKS_PER_S), side="right"))
+    fits = _fits(trace, service)[:count]
+    tokens = trace.input_tokens[:count].astype(np.int64) + trace.output_tokens[:count]
+    return float(tokens[fits].sum()) / span_s
+
+
+def _fits(trace: Trace, service: Service) -> npt.NDArray[np.bool_]:
+    total = trace.input_tokens.astype(np.int64) + trace.output_tokens
+    return np.asarray(total <= service.longest_tokens)
+
+
+def _load_at_target(service: Service, shape: Shape, metric: str, target: float) -> float:
+    """Return the tokens per second at which a chunk's metric is on target."""
+    if metric == "offered_tokens":
+        return target
+    slots = max(1, min(int(target), service.max_sequences))
+    full = saturated_tokens_per_s(replace(service, max_sequences=slots), shape)
+    return full * min(1.0, target / slots)
 
 
 def _target_in_flight(service: Service, shape: Shape, utilisation: float) -> int:
@@ -197,18 +248,6 @@ def _target_in_flight(service: Service, shape: Shape, utilisation: float) -> int
             saturated_tokens_per_s(replace(service, max_sequences=n), shape) >= utilisation * full
         ),
     )
-
-
-def _first_load_tokens_per_s(trace: Trace) -> float:
-    """Return the mean offered load of the first five minutes, or of the whole where it is shorter."""
-    span_s = min(FIRST_MINUTES_S, trace.span_s)
-    if span_s == 0:
-        return 0.0
-    count = int(np.searchsorted(trace.arrival_ticks, round(span_s * TICKS_PER_S), side="right"))
-    tokens = trace.input_tokens[:count].sum(dtype=np.int64) + trace.output_tokens[:count].sum(
-        dtype=np.int64
-    )
-    return float(tokens) / span_s
 
 
 def _smallest(low: int, high: int, enough: Callable[[int], bool]) -> int:
@@ -237,4 +276,10 @@ def _serve_alone(service: Service, trace: Trace) -> np.ndarray:
         Overflow("lose"),
         start_chunks=1,
     )
-    return kernel.simulate(trace, scenario.rules(trace)).requests
+    trail = kernel.simulate(trace, scenario.rules(trace))
+    if not trail.complete:
+        raise ScenarioError(
+            f"{len(trace)} requests of {trace.mean_shape} tokens would take one server more than 1.46 years; "
+            "check the units of the service and the size of the chunk"
+        )
+    return trail.requests

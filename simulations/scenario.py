@@ -22,6 +22,13 @@ COARSE_ROUNDING_FRACTION = 0.01
 """A coefficient that rounding to ticks moves by more than this is warned about (design)."""
 
 
+MAX_SEQUENCES = 65_536
+"""More sequences at once on one server are refused as a mistyped number (assumed)."""
+
+MAX_RETRIES = 20
+"""More would wait for longer than any deadline: back-off doubles with each (assumed)."""
+
+
 def _require(ok: bool, name: str, value: object, rule: str) -> None:
     if not ok:
         raise ScenarioError(f"{name} is {value}; must be {rule}")
@@ -81,7 +88,12 @@ class Service:
         _require(
             to_ticks(self.iteration_s) >= 1, "iteration_s", self.iteration_s, "at least 1e-11 s"
         )
-        _require(self.max_sequences >= 1, "max_sequences", self.max_sequences, ">= 1")
+        _require(
+            1 <= self.max_sequences <= MAX_SEQUENCES,
+            "max_sequences",
+            self.max_sequences,
+            f"between 1 and {MAX_SEQUENCES}",
+        )
         _require(
             self.token_budget >= self.max_sequences,
             "token_budget",
@@ -281,7 +293,7 @@ class Client:
     """What a client does when it is refused.
 
     Args:
-        retries: attempts after the first, 0..30.
+        retries: attempts after the first, 0..20.
         backoff_s: wait before the first retry, doubled for each further one; at least one tick.
         jitter_s: up to this much more, drawn evenly.
         deadline_s: no retry starts later than this after the first attempt. It does not cancel work
@@ -297,7 +309,12 @@ class Client:
     deadline_s: float = 597.0
 
     def __post_init__(self) -> None:
-        _require(0 <= self.retries <= 30, "retries", self.retries, "between 0 and 30")
+        _require(
+            0 <= self.retries <= MAX_RETRIES,
+            "retries",
+            self.retries,
+            f"between 0 and {MAX_RETRIES}",
+        )
         _require_seconds(self, "backoff_s", "jitter_s", "deadline_s")
         _require(to_ticks(self.backoff_s) >= 1, "backoff_s", self.backoff_s, "at least 1e-11 s")
         to_ticks(self.backoff_s * 2.0**self.retries + self.jitter_s, name="backoff_s * 2**retries")
@@ -527,4 +544,11 @@ def _refuse_overflow(rules: Rules, trace: Trace) -> None:
         raise ScenarioError(
             f"a request of {longest_input} + {longest_output} tokens could take {worst / TICKS_PER_S:.3g} s "
             f"at these coefficients; must be below {NEVER // TICKS_PER_S} s: check the units of the service"
+        )
+    latest_refusal = rules.horizon_ticks + rules.deadline_ticks
+    spilled = rules.spill_ttft_ticks + rules.spill_tpot_ticks * longest_output
+    if latest_refusal + spilled >= NEVER:
+        raise ScenarioError(
+            f"a spilled request of {longest_output} output tokens could take {spilled / TICKS_PER_S:.3g} s; all "
+            f"must end below {NEVER // TICKS_PER_S} s: check spill_tpot_s and deadline_s"
         )

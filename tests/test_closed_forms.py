@@ -298,6 +298,20 @@ def test_token_window_counts_estimates_until_the_answer_is_known(engine):
     assert run.requests()["status"].tolist() == ["completed", full, "completed", full, "completed"]
 
 
+@engines
+def test_what_has_left_the_token_window_no_longer_counts_when_it_is_done(engine):
+    """The first leaves the window at 10 s and is done at 12 s, with 15 tokens less than estimated. At 13 s the second
+    still counts 50 + 20, so 15 + 20 more do not fit into 100."""
+    scenario = endpoint(
+        Service(3.0, token_budget=100, max_sequences=4),
+        admission=Admission(window_s=10.0, window_estimate_tokens=20),
+    )
+    run = simulate(Trace.build([0, 10, 13], [10, 50, 15], [4, 5, 5]), scenario, engine=engine)
+    full = "refused: token window full"
+    assert run.requests()["status"].tolist() == ["completed", "completed", full]
+    assert run.requests()["end_s"][0] == 12.0
+
+
 # --- by hand: the autoscaler ----------------------------------------------------------------------
 
 

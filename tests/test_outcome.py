@@ -301,7 +301,6 @@ def test_time_in_flight_that_outgrows_64_bits_still_scales_the_same():
     assert (expected.launches["released_ticks"] < NEVER).sum() == 3
 
 
-@pytest.mark.xfail(strict=True, reason="wraps in silence in the kernel")
 def test_a_spill_that_outgrows_time_is_refused():
     """999 further tokens of 1e6 s are 32 years."""
     scenario = replace(FIXED, overflow=Overflow("spill", spill_tpot_s=1e6))

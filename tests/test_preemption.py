@@ -64,7 +64,7 @@ def finds_the_window_full(trail: Trail) -> bool:
 
 
 def test_most_drawings_under_pressure_preempt():
-    assert share(pressed(), preempts) > 0.8
+    assert share(pressed(), preempts) > 0.6
 
 
 @settings(max_examples=500)

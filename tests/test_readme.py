@@ -24,6 +24,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("[0-9][0-9]_*.py"))
 
 CONSOLE = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^\$ (?P<command>(?:.*\\\n)*.*)\n(?P<output>(?:(?!\$ ).*\n)*)", re.MULTILINE)
+FIGURE = re.compile(r"USD [\d,]*\d|\d+\.\d %|[\d,]*\d tokens/s")
 PYTHON = re.compile(r"^```python\n(.*?)^```\n\n```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -66,6 +67,14 @@ def folder(tmp_path):
 def test_commands_print_what_the_readme_shows(folder):
     text = README.read_text(encoding="utf-8")
     assert run_again(text, folder) == text
+
+
+def test_figures_in_the_prose_are_printed_by_its_commands():
+    text = README.read_text(encoding="utf-8").partition("\n## In a notebook\n")[0]
+    shown = " ".join(CONSOLE.findall(text))
+    prose = " ".join(CONSOLE.sub("", text).split())
+    rule = "2304 tokens/s"  # the documentation's
+    assert set(FIGURE.findall(prose)) - set(FIGURE.findall(shown)) == {rule}
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)

@@ -422,7 +422,7 @@ def test_the_page_says_what_was_decided(pages):
     assert "one future, no interval" in text
     assert "Of 5 ranges tried, 3 keep the promise; the cheapest is 1 to 3 chunks" in text
     assert "Next cheaper: 1 to 2 chunks. TTFT p95 is 3.1 s." in text
-    assert "Load peaks at 2,500 tokens/s, 60 s after the first request" in text
+    assert "Load peaks at 2,500 tokens/s (mean of 60 s), 60 s after the first request" in text
     assert "4 refusals" in text
     assert "12,345 over 1 day" in text
     assert "2: no arrival" in text
