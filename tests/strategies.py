@@ -135,8 +135,11 @@ def pressed(draw: st.DrawFn) -> tuple[Trace, Scenario]:
     """Long answers in memory for little more than the longest: most of these preempt, many twice."""
     n = draw(st.integers(4, 30))
     spread = draw(st.sampled_from([10, 60, 300]))
+    longest_input = draw(st.sampled_from([2, 8]))
     tokens = st.tuples(
-        st.integers(1, 8), st.integers(1, 12) | st.integers(12, 25), st.integers(0, 8)
+        st.integers(1, longest_input),
+        st.integers(1, 12) | st.integers(12, 25),
+        st.integers(0, longest_input),
     )
     rows = draw(st.lists(tokens, min_size=n, max_size=n))
     trace = Trace.build(
@@ -148,7 +151,7 @@ def pressed(draw: st.DrawFn) -> tuple[Trace, Scenario]:
     )
     longest = max(row[0] + row[1] for row in rows)
     chunks = draw(st.integers(1, 2))
-    max_sequences = draw(st.integers(3, 8))
+    max_sequences = draw(st.integers(3, 12))
     service = Service(
         iteration_s=draw(on_grid(1, 3)),
         sequence_s=draw(st.sampled_from([0.0, 1e-6, GRID_S])),
@@ -157,7 +160,7 @@ def pressed(draw: st.DrawFn) -> tuple[Trace, Scenario]:
         attention_s=draw(st.sampled_from([0.0, 1e-6])),
         token_budget=max_sequences + draw(st.integers(0, 4) | st.just(100)),
         max_sequences=max_sequences,
-        kv_tokens=longest + draw(st.integers(0, 12)),
+        kv_tokens=longest + draw(st.integers(0, 12) | st.integers(12, 80)),
     )
     scenario = draw(scenarios(max_chunks=chunks))
     # Who is turned away or held back presses on nothing.
