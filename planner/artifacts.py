@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from planner import explanation
+from planner.confidence import Spread, spread
 from planner.recommendation import Recommendation
-from planner.search import Trial
 from simulations.capacity import Capacity, TokenChunks
 from simulations.errors import InputError
 from simulations.ticks import TICKS_PER_S
@@ -80,7 +80,10 @@ def artifact(
             "model": offer.name,
             "model_version": offer.version,
             "seed": made.seed,
-            "futures": 1,
+            "futures": made.n_futures,
+            "growth": made.futures.change.growth,
+            "input_factor": made.futures.change.input_factor,
+            "output_factor": made.futures.change.output_factor,
         },
         "scenario": {
             "service": asdict(made.scenario.service),
@@ -104,15 +107,21 @@ def artifact(
         "endpoint": made.endpoint,
         "capacity": capacity_data(made.capacity, offer.size_source),
         "request": made.request.as_dict(),
-        "outcome": _outcome(chosen),
-        "held_in": {"successes": int(made.feasible), "futures": 1, "low": None},
-        "confidence": "one future, no interval",
+        "outcome": _outcome(made),
+        "held_in": {
+            "successes": made.held.successes,
+            "futures": made.held.futures,
+            "low": made.held.low,
+        },
+        "confidence": made.held.confidence,
+        "on_the_record": made.on_the_record,
         "search": "proved" if made.found.proved else "not proved",
         "search_note": made.found.note,
         "alternatives": [
             {
                 "capacity": _range(offer.capacity(trial.min_chunks, trial.max_chunks)),
-                "outcome": trial.outcome.figures(),
+                "outcome": trial.figures,
+                "held_in": {"successes": trial.evidence.successes, "futures": trial.tried},
                 "feasible": trial.verdict.holds,
                 "chosen": trial is chosen,
                 "why": explanation.why(trial, chosen, made.objective),
@@ -125,7 +134,7 @@ def artifact(
             {
                 "name": row.name,
                 "capacity": None if row.capacity is None else _range(row.capacity),
-                "outcome": None if row.outcome is None else row.outcome.figures(),
+                "outcome": row.figures,
                 "feasible": row.holds,
                 "usd_per_month": row.usd_per_month,
                 "note": row.note,
@@ -164,22 +173,25 @@ def _range(capacity: Capacity) -> dict[str, Any]:
     }
 
 
-def figure(value: float | None) -> dict[str, Any]:
-    """Return a figure of one future: a value and no interval; unknown is null with the reason."""
-    known = {"value": value, "low": None, "high": None, "p05": None, "p95": None}
-    return known if value is not None else known | {"reason": "not known, or never reached"}
+def figure(of: Spread) -> dict[str, Any]:
+    """Return a figure over futures; unknown is null with the reason."""
+    data = {"value": of.value, "low": of.low, "high": of.high, "p05": of.p05, "p95": of.p95}
+    if of.value is not None:
+        return data
+    return data | {"reason": f"not known, or never reached, in {of.unknown} of the futures"}
 
 
-def _outcome(trial: Trial) -> dict[str, Any]:
-    """Return an outcome with every figure as value and interval."""
+def _outcome(made: Recommendation) -> dict[str, Any]:
+    """Return the outcome with every figure as value, interval and spread."""
     data: dict[str, Any] = {}
-    for key, value in trial.outcome.figures().items():
+    for key, value in made.figures.items():
         if isinstance(value, dict):
-            data[key] = {part: figure(number) for part, number in value.items()}
+            data[key] = {part: figure(of) for part, of in value.items()}
         else:
             data[key] = figure(value)
     data["usd_per_month"]["extrapolated"] = True
-    data["usd_at_1h_granularity"] = figure(trial.outcome.bill.usd_at_1h)
+    at_1h = [outcome.bill.usd_at_1h for outcome in made.evidence.outcomes.values()]
+    data["usd_at_1h_granularity"] = figure(spread(at_1h))
     return data
 
 
@@ -194,8 +206,8 @@ def _next_cheaper(made: Recommendation) -> dict[str, Any] | None:
         "when": near.when,
         "when_s": near.when_s,
         "why": explanation.miss_text(near.miss, made.objective),
-        "chunk_hours": near.trial.outcome.bill.chunk_hours,
-        "usd_per_month": near.trial.outcome.usd_per_month,
+        "chunk_hours": near.trial.chunk_hours,
+        "usd_per_month": near.trial.usd_per_month,
     }
 
 
@@ -205,9 +217,9 @@ def _next_safer(made: Recommendation) -> dict[str, Any] | None:
         return None
     return {
         "capacity": _range(made.offer.capacity(near.trial.min_chunks, near.trial.max_chunks)),
-        "attainment": near.trial.outcome.attainment["all"].fraction,
-        "chunk_hours": near.trial.outcome.bill.chunk_hours,
-        "usd_per_month": near.trial.outcome.usd_per_month,
+        "attainment": near.trial.attainment_fraction,
+        "chunk_hours": near.trial.chunk_hours,
+        "usd_per_month": near.trial.usd_per_month,
     }
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from planner.bench import Bench
 from planner.offer import Offer
+from reports import numbers
 from simulations.capacity import MAX_CHUNKS, Capacity
 from simulations.cost import HOURS_PER_MONTH, pay_per_token_usd
 from simulations.cost import usd_per_hour as hourly
-from simulations.outcome import Outcome
 from simulations.ticks import TICKS_PER_S
 from simulations.trace import Trace
 
@@ -22,6 +24,10 @@ DOCUMENTED_SAMPLE = (2, 3)
 (`2 * chunk_size`, `3 * chunk_size`), read 2026-11-22."""
 
 
+REQUESTS_FOR_ALL = 40_000_000
+"""Where all futures together are longer than this, a way of choosing is tried in some of them (assumed)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Baseline:
     """Another way of choosing and what it comes to.
@@ -29,7 +35,7 @@ class Baseline:
     Args:
         name: the way, in words.
         capacity: what it would buy, None where nothing is provisioned.
-        outcome: its run on the same traffic, None where nothing was simulated.
+        figures: its mean figures on the same futures, None where nothing was simulated.
         holds: whether it keeps the promise, None where nothing was simulated.
         usd_per_month: its cost, None where unknown.
         note: how it was arrived at.
@@ -37,7 +43,7 @@ class Baseline:
 
     name: str
     capacity: Capacity | None
-    outcome: Outcome | None
+    figures: Mapping[str, Any] | None
     holds: bool | None
     usd_per_month: float | None
     note: str = ""
@@ -57,9 +63,7 @@ def peak_minute_tokens_per_s(trace: Trace) -> float:
     return float(np.bincount(place, tokens, minutes)[:minutes].max()) / 60
 
 
-def compare(
-    trace: Trace, offer: Offer, bench: Bench, *, current: tuple[int, int] | None = None
-) -> tuple[Baseline, ...]:
+def compare(trace: Trace, offer: Offer, bench: Bench) -> tuple[Baseline, ...]:
     """Return the baselines: peak-minute arithmetic, the documentation's sample, what runs now, pay-per-token."""
     peak = peak_minute_tokens_per_s(trace)
     chunks = max(1, math.ceil(peak / offer.step.rated_tokens_per_s))
@@ -80,8 +84,8 @@ def compare(
                 "min = 2 chunks and max = 3 chunks, as the create sample has it",
             )
         )
-    if current is not None:
-        rows.append(_simulated(bench, "current configuration", current, "as it runs now"))
+    if bench.current is not None:
+        rows.append(_simulated(bench, "current configuration", bench.current, "as it runs now"))
     rows.append(_pay_per_token(trace, offer))
     return tuple(rows)
 
@@ -89,14 +93,19 @@ def compare(
 def _simulated(bench: Bench, name: str, size: tuple[int, int], note: str) -> Baseline:
     if size[1] > MAX_CHUNKS:
         return Baseline(name, None, None, None, None, f"{size[1]:,} chunks, too many to simulate")
-    trial = bench.attempt(*size)
+    bench.attempt(*size)
+    if bench.n_futures * len(bench.recorded) <= REQUESTS_FOR_ALL:
+        bench.look(size, bench.screening, enough=bench.allowed)
+    trial = bench.trial(size)
     return Baseline(
         name,
         bench.offer.capacity(*size),
-        trial.outcome,
+        trial.figures,
         trial.verdict.holds,
-        trial.outcome.usd_per_month,
-        note,
+        trial.usd_per_month,
+        note
+        if trial.tried == 1
+        else f"{note}; kept in {trial.evidence.successes} of {numbers.counted(trial.tried, 'future')} tried",
     )
 
 

@@ -1,17 +1,23 @@
-"""Where ranges are tried: one trace, one endpoint but for its range, one promise. The same range always
-gives the same trial."""
+"""Where ranges are tried: the same futures for all, one endpoint but for its range, one promise.
+
+A range is run in as many futures as it takes to know its verdict: first in a few that every range sees, then
+in those where others failed, and no further once too many failed. What was run is remembered, so that
+asking again costs nothing and nothing depends on the order of asking or on the number of threads.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
+from planner.confidence import allowed_failures
+from planner.evidence import Evidence
 from planner.objective import Objective
 from planner.offer import Offer
 from planner.search import Trial
 from simulations.engine import simulate
-from simulations.outcome import summarise
+from simulations.outcome import Outcome, summarise
 from simulations.rating import (
     saturated_tokens_per_s,
     served_shape,
@@ -20,67 +26,203 @@ from simulations.rating import (
 )
 from simulations.run import Run
 from simulations.scenario import Scenario
+from simulations.sweeps import Mapper
 from simulations.trace import Trace
+from simulations.traffic.futures import RECORDED, Futures
 
 Progress = Callable[[str, int], None]
 """Called with what is being tried and how many ranges were tried before."""
 
+COMMON_FUTURES = 4
+"""Futures in which every range is run; their mean cost ranks the ranges (assumed: on the same traffic costs
+differ little from future to future)."""
+
+BATCH = 4
+"""Futures run between two looks at the verdict. A constant, so that what is run does not depend on threads."""
+
+MOST_FAILURES_KEPT = 16
+"""Of the failing futures of a rejected range, so many join those that every range must face."""
+
+Range = tuple[int, int]
+
 
 @dataclass
 class Bench:
-    """Where ranges are tried: one trace, one endpoint but for its range, one promise."""
+    """Where ranges are tried.
 
-    trace: Trace
+    Args:
+        futures: the traffic.
+        n_futures: how many futures a range is judged on; 1 means the recording itself.
+        offer: what is for sale.
+        base: the endpoint, but for its range.
+        objective: the promise.
+        start_chunks: chunks at t = 0 where the range allows it; None for what the load asks for.
+        current: (min_chunks, max_chunks) of what runs now.
+        mapper: runs many at once.
+        progress: is told of every range before it is tried.
+    """
+
+    futures: Futures
+    n_futures: int
     offer: Offer
     base: Scenario
     objective: Objective
     start_chunks: int | None = None
+    current: Range | None = None
+    mapper: Mapper = map
     progress: Progress | None = None
-    n_tried: int = 0
+    n_runs: int = 0
+    _seen: dict[Range, dict[int, Outcome]] = field(default_factory=dict)
+    _rejected: dict[Range, Evidence] = field(default_factory=dict)
+    _facing: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        # The target depends on the traffic alone, so it is found once.
-        settled = settle(self.base, self.trace)
+        # The target is the endpoint's, so it is found once, on the recording.
+        settled = settle(self.base, self.recorded)
         self.base = replace(self.base, autoscaler=settled.autoscaler)
+
+    @property
+    def recorded(self) -> Trace:
+        """The recording, without its holes and with what is to change."""
+        return self.futures.draw(RECORDED)
+
+    @property
+    def screening(self) -> Sequence[int]:
+        """The futures of the search."""
+        return (RECORDED,) if self.n_futures == 1 else range(self.n_futures)
+
+    @property
+    def common(self) -> Sequence[int]:
+        """The futures that every range is run in."""
+        return self.screening[:COMMON_FUTURES]
+
+    @property
+    def allowed(self) -> int:
+        """How many futures may fail."""
+        if self.n_futures == 1:
+            return 0
+        return allowed_failures(self.n_futures, self.objective.hold_in_fraction) or 0
 
     @property
     def fixed_only(self) -> bool:
         """Whether nothing scales here: model units, or an autoscaler that does not."""
         return self.offer.in_units or self.base.autoscaler.preset == "fixed"
 
-    def run(self, min_chunks: int, max_chunks: int) -> Run:
-        """Simulate one range."""
+    def run(self, min_chunks: int, max_chunks: int, future: int = RECORDED) -> Run:
+        """Simulate one range in one future."""
         scenario = replace(
-            self.base, capacity=self.offer.capacity(min_chunks, max_chunks), start_chunks=None
+            self.base,
+            capacity=self.offer.capacity(min_chunks, max_chunks),
+            start_chunks=None,
+            seed=self.futures.endpoint_seed(future),
         )
         if self.start_chunks is not None:
             start = min(max(self.start_chunks, min_chunks), max_chunks)
             scenario = replace(scenario, start_chunks=start)
-        return simulate(self.trace, scenario)
+        return simulate(self.futures.draw(future), scenario)
+
+    def outcome(self, min_chunks: int, max_chunks: int, future: int = RECORDED) -> Outcome:
+        """Simulate one range in one future and return its numbers alone."""
+        run = self.run(min_chunks, max_chunks, future)
+        return summarise(run, self.objective.limits, price=self.offer.price)
 
     def attempt(self, min_chunks: int, max_chunks: int) -> Trial:
-        """Simulate one range and judge it."""
+        """Try a range in the common futures and in those where others failed, until its verdict is clear."""
         if self.progress:
-            self.progress(f"{min_chunks}..{max_chunks}", self.n_tried)
-        self.n_tried += 1
-        run = self.run(min_chunks, max_chunks)
-        outcome = summarise(run, self.objective.limits, price=self.offer.price)
-        cost = outcome.usd_per_hour if self._costs_more_than_chunks() else None
-        return Trial(
-            min_chunks,
-            max_chunks,
-            # Chunk-ticks order ranges exactly as money does, unless spilled tokens or launches cost some too.
-            float(outcome.bill.billed_ticks) if cost is None else cost,
-            outcome,
-            self.objective.judge(outcome),
-        )
+            self.progress(f"{min_chunks}..{max_chunks}", len(self._seen))
+        size = (min_chunks, max_chunks)
+        self.look(size, self.common)
+        self.look(size, self._facing, enough=self.allowed)
+        return self.trial(size)
+
+    def confirm(self, size: Range) -> Trial:
+        """Try a range in every future of the search; those where it fails are faced by every other range."""
+        self.look(size, self._facing, enough=self.allowed)
+        self.look(size, self.screening, enough=self.allowed)
+        trial = self.trial(size)
+        for future in trial.evidence.failing[:MOST_FAILURES_KEPT]:
+            if future not in self._facing:
+                self._facing.append(future)
+        return trial
+
+    def retest(self, size: Range, futures: Sequence[int]) -> Evidence:
+        """Run a range in futures that had no part in choosing it, stopping where too many failed.
+
+        A range that fails here is ruled out for the search.
+        """
+        seen: dict[int, Outcome] = {}
+        for start in range(0, len(futures), BATCH):
+            batch = futures[start : start + BATCH]
+            self.n_runs += len(batch)
+            seen.update(
+                zip(batch, self.mapper(lambda f: self.outcome(*size, f), batch), strict=True)
+            )
+            evidence = Evidence(dict(seen), self.objective)
+            if len(evidence.failing) > self.allowed:
+                self._rejected[size] = evidence
+                break
+        return evidence
+
+    def look(self, size: Range, futures: Sequence[int], *, enough: int | None = None) -> Evidence:
+        """Run a range in some futures, as far as it was not; stop where more failed than are enough.
+
+        Returns what was seen in these futures.
+        """
+        seen = self._seen.setdefault(size, {})
+        missing = [future for future in futures if future not in seen]
+        while missing:
+            if enough is not None and self._failures(size) > enough:
+                break
+            batch, missing = missing[:BATCH], missing[BATCH:]
+            self.n_runs += len(batch)
+            made = self.mapper(lambda future: self.outcome(*size, future), batch)
+            seen.update(zip(batch, made, strict=True))
+        return Evidence({f: seen[f] for f in futures if f in seen}, self.objective)
+
+    def trial(self, size: Range) -> Trial:
+        """Return what is known of a range by now."""
+        seen = self._seen[size]
+        known = {future: seen[future] for future in self.screening if future in seen}
+        evidence = Evidence(known, self.objective, tuple(self.common))
+        verdict = evidence.verdict(self.allowed)
+        if size in self._rejected:
+            verdict = self._rejected[size].verdict(self.allowed)
+        return Trial(*size, self._cost(evidence), evidence, verdict, self.change(*size))
+
+    def change(self, min_chunks: int, max_chunks: int) -> int:
+        """Return by how many chunks a range differs from what runs now."""
+        if self.current is None:
+            return 0
+        return abs(min_chunks - self.current[0]) + abs(max_chunks - self.current[1])
 
     def floor_cost(self, min_chunks: int) -> float:
         """Return what any range with this minimum costs at the least: its minimum, all the time."""
         price = self.offer.price.usd_per_chunk_hour
         if self._costs_more_than_chunks() and price is not None:
             return min_chunks * price * (1 - 1e-12)
-        return float(min_chunks * self.trace.span_ticks)
+        spans = [self.futures.draw(future).span_ticks for future in self.common]
+        return float(min_chunks * min(spans)) * (1 - 1e-12)
+
+    def offered_chunks(self) -> int:
+        """Return the chunks that the mean load asks for, at what one can do at the trace's mean shape."""
+        service, trace = self.base.service, self.recorded
+        load = served_tokens_per_s(trace, service)
+        return max(
+            1, math.ceil(load / saturated_tokens_per_s(service, served_shape(trace, service)))
+        )
+
+    def _failures(self, size: Range) -> int:
+        return sum(not self.objective.judge(outcome).holds for outcome in self._seen[size].values())
+
+    def _cost(self, evidence: Evidence) -> float:
+        """Return what ranks a range: its mean cost over the futures that every range sees."""
+        outcomes = [evidence.outcomes[future] for future in self.common]
+        if self._costs_more_than_chunks():
+            costs = [outcome.usd_per_hour or 0.0 for outcome in outcomes]
+        else:
+            # Chunk-ticks order ranges exactly as money does, unless spilled tokens or launches cost some too.
+            costs = [float(outcome.bill.billed_ticks) for outcome in outcomes]
+        return math.fsum(costs) / len(costs)
 
     def _costs_more_than_chunks(self) -> bool:
         """Whether there is more to pay than chunk-hours, and all of it is known."""
@@ -90,11 +232,3 @@ class Bench:
         if price.usd_per_chunk_hour is None or (spills and None in tokens):
             return False
         return spills or price.launch_usd > 0
-
-    def offered_chunks(self) -> int:
-        """Return the chunks that the mean load asks for, at what one can do at the trace's mean shape."""
-        service = self.base.service
-        load = served_tokens_per_s(self.trace, service)
-        return max(
-            1, math.ceil(load / saturated_tokens_per_s(service, served_shape(self.trace, service)))
-        )

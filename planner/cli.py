@@ -17,6 +17,7 @@ from planner import __file__ as _package_file
 from planner.configuration import CONFIG_NAME, configured
 from planner.flags import (
     BehaviourFlags,
+    ChangeFlags,
     GroupedCommand,
     ModelFlags,
     PromiseFlags,
@@ -144,7 +145,7 @@ def _global(
 
 
 @app.command(cls=GroupedCommand)
-@takes(TrafficFlags, ModelFlags, PromiseFlags, BehaviourFlags)
+@takes(TrafficFlags, ChangeFlags, ModelFlags, PromiseFlags, BehaviourFlags)
 def recommend(
     context: typer.Context,
     workload: Workload,
@@ -155,7 +156,15 @@ def recommend(
     out: Annotated[
         Path, typer.Option(help="folder for recommendation.json and report.html")
     ] = Path("ptplan-out"),
-    futures: Annotated[int, typer.Option(help="futures to judge on; only 1 yet")] = 1,
+    futures: Annotated[
+        int | None,
+        typer.Option(
+            help="futures to judge on, and to test the winner on [61]", show_default=False
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="threads [one a core]", show_default=False)
+    ] = None,
     allow_zero: Annotated[
         bool, typer.Option("--allow-zero", help="consider scaling to zero")
     ] = False,
@@ -170,6 +179,7 @@ def recommend(
     output: Form = "text",
     quiet: Quiet = False,
     traffic: TrafficFlags,
+    change: ChangeFlags,
     model: ModelFlags,
     promise: PromiseFlags,
     behaviour: BehaviourFlags,
@@ -202,6 +212,8 @@ def recommend(
             start_chunks=behaviour.start_chunks,
             allow_zero=allow_zero,
             futures=futures,
+            change=question.change_of(change),
+            workers=workers,
             seed=behaviour.seed or 0,
             progress=lambda tried, n: tell(f"trying {tried} ({n} ranges tried)"),
         )

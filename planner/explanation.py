@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from planner.catalogue import query_rate_warning
+from planner.confidence import fewest_futures
 from planner.objective import Miss, Objective
 from planner.offer import Offer
 from planner.search import Found, Trial
@@ -43,7 +44,7 @@ class NextCheaper:
 
     trial: Trial
     miss: Miss
-    when_s: float
+    when_s: float | None
     when: str
 
 
@@ -69,16 +70,25 @@ def miss_text(miss: Miss, objective: Objective) -> str:
 def why(trial: Trial, chosen: Trial, objective: Objective) -> str:
     """Return in a few words why a range is not the answer, or that it is."""
     if trial.verdict.worst is not None:
-        return miss_text(trial.verdict.worst, objective)
+        missed = miss_text(trial.verdict.worst, objective)
+        return missed if trial.tried == 1 else f"{missed}; fails in {futures_text(trial)}"
     if trial is chosen:
         return "the cheapest that keeps the promise"
     return f"keeps the promise, costs {'the same' if trial.cost == chosen.cost else 'more'}"
 
 
+def futures_text(trial: Trial) -> str:
+    """Return in how many of the futures it was run in a range breaks the promise."""
+    return f"{len(trial.evidence.failing)} of {numbers.counted(trial.tried, 'future')} tried"
+
+
 def next_cheaper(
-    found: Found, chosen: Trial, objective: Objective, rerun: Callable[[int, int], Run]
+    found: Found, chosen: Trial, objective: Objective, rerun: Callable[[int, int, int], Run]
 ) -> NextCheaper | None:
-    """Return the dearest of the cheaper ranges tried, with what it breaks; None where there is none."""
+    """Return the dearest of the cheaper ranges tried, with what it breaks; None where there is none.
+
+    When it breaks is seen in one future: the one in the middle of those in which it fails.
+    """
     cheaper = [
         trial for trial in found.trials if trial.key < chosen.key and not trial.verdict.holds
     ]
@@ -86,20 +96,24 @@ def next_cheaper(
         return None
     trial = max(cheaper, key=lambda t: t.key)
     assert trial.verdict.worst is not None
-    run = rerun(trial.min_chunks, trial.max_chunks)
+    failing = trial.evidence.failing
+    if not failing:  # it failed on fresh futures alone
+        return NextCheaper(
+            trial, trial.verdict.worst, None, "futures that had no part in the search"
+        )
+    run = rerun(trial.min_chunks, trial.max_chunks, failing[len(failing) // 2])
     when_s = worst_time_s(run, trial.verdict.worst, objective)
-    return NextCheaper(trial, trial.verdict.worst, when_s, time_text(run.trace, when_s))
+    when = time_text(run.trace, when_s)
+    return NextCheaper(trial, trial.verdict.worst, when_s, f"{when}{burst_text(run.trace, when_s)}")
 
 
 def next_safer(found: Found, chosen: Trial) -> NextSafer | None:
     """Return the cheapest of the dearer ranges tried that leaves more to spare; None where there is none."""
-    kept = chosen.outcome.attainment["all"].within
+    kept = chosen.attainment_fraction
     safer = [
         trial
         for trial in found.trials
-        if trial.verdict.holds
-        and trial.key > chosen.key
-        and trial.outcome.attainment["all"].within > kept
+        if trial.verdict.holds and trial.key > chosen.key and trial.attainment_fraction > kept
     ]
     return NextSafer(min(safer, key=lambda t: t.key)) if safer and chosen.verdict.holds else None
 
@@ -118,6 +132,28 @@ def _broken(run: Run, miss: Miss, limits: tuple[Limit, ...]) -> np.ndarray:
     limit = next(limit for limit in limits if limit.key == miss.limit)
     ticks = {"ttft": ttft_ticks, "tpot": tpot_ticks, "e2e": e2e_ticks}[limit.metric](run)
     return np.asarray(ticks > to_ticks(limit.seconds))
+
+
+def burst_text(trace: Trace, t_s: float) -> str:
+    """Return how much load came in the minute with the most of it around a time, against the mean; or nothing."""
+    width_s = max(trace.span_s / BURST_BINS, 60.0)
+    low, high = np.searchsorted(
+        trace.arrival_ticks, [to_ticks(max(0.0, t_s - 60)), to_ticks(t_s + width_s)]
+    )
+    if high - low < 2 or trace.span_s < 120:
+        return ""
+    tokens = (trace.input_tokens[low:high].astype(np.int64) + trace.output_tokens[low:high]).astype(
+        float
+    )
+    minutes = (trace.arrival_ticks[low:high] - trace.arrival_ticks[low]) // (60 * TICKS_PER_S)
+    peak = float(np.bincount(minutes, tokens).max()) / 60
+    times = peak / (trace.total_tokens / trace.span_s)
+    return (
+        f", with a minute of {times:.1f} times the mean load" if times >= BURST_WORTH_SAYING else ""
+    )
+
+
+BURST_WORTH_SAYING = 1.5
 
 
 def time_text(trace: Trace, t_s: float) -> str:
@@ -147,7 +183,7 @@ def reasons(
     fixed = [t for t in found.trials if t.min_chunks == t.max_chunks and t.verdict.holds]
     smallest = min(fixed, key=lambda t: t.max_chunks, default=None)
     if smallest is not None and smallest is not chosen:
-        saved = 1 - chosen.outcome.bill.billed_ticks / max(1, smallest.outcome.bill.billed_ticks)
+        saved = 1 - chosen.chunk_hours / max(1e-9, smallest.chunk_hours)
         lines.append(
             f"A fixed {numbers.amount(offer.capacity(smallest.max_chunks, smallest.max_chunks))} is the smallest "
             f"fixed size that keeps the promise; letting it scale saves {numbers.percent(saved)} of the chunk-hours."
@@ -159,10 +195,14 @@ def reasons(
     if cheaper is not None:
         lines.append(
             f"The next cheaper, {numbers.amount(offer.capacity(cheaper.trial.min_chunks, cheaper.trial.max_chunks))}, "
-            f"fails: {miss_text(cheaper.miss, objective)}, most of it from {cheaper.when}."
+            f"fails{_in_futures(cheaper.trial)}: {miss_text(cheaper.miss, objective)}, most of it from {cheaper.when}."
         )
     lines.append(f"{found.note[0].upper()}{found.note[1:]}.")
     return lines
+
+
+def _in_futures(trial: Trial) -> str:
+    return "" if trial.tried == 1 else f" in {futures_text(trial)}"
 
 
 def warnings(
@@ -172,12 +212,10 @@ def warnings(
     found: Found,
     chosen: Trial,
     scenario: Scenario,
+    n_futures: int,
 ) -> list[str]:
     """Return what to know before believing the answer, a sentence each."""
-    lines = [
-        "judged on one future, the trace itself: no interval, and no statement on other days",
-        *objective.shortness_warnings(len(trace)),
-    ]
+    lines = [*_confidence_warnings(n_futures, objective), *objective.shortness_warnings(len(trace))]
     if trace.span_s < DAY_S:
         lines.append(
             f"the trace spans {numbers.duration(trace.span_s)}, less than a day: the minimum is for this load "
@@ -190,9 +228,12 @@ def warnings(
         )
     if not found.proved:
         lines.append(f"search: not proved ({found.note})")
-    if chosen.outcome.refused_too_long:
+    service = scenario.service
+    total = trace.input_tokens.astype(np.int64) + trace.output_tokens
+    too_long = int((total > service.longest_tokens).sum())
+    if too_long:
         lines.append(
-            f"{numbers.counted(chosen.outcome.refused_too_long, 'request')} of {len(trace):,} "
+            f"{numbers.counted(too_long, 'request')} of {len(trace):,} "
             f"do not fit the model ({numbers.count(scenario.service.longest_tokens)} tokens of context or KV memory) "
             "and are refused by any range"
         )
@@ -203,6 +244,25 @@ def warnings(
     rate_warning = query_rate_warning(float(per_second.max()))
     lines += [rate_warning] if rate_warning else []
     return [*lines, *offer.warnings]
+
+
+def _confidence_warnings(n_futures: int, objective: Objective) -> list[str]:
+    if n_futures == 1:
+        return [
+            "judged on one future, the trace itself: no interval, and no statement on other days"
+        ]
+    share = numbers.share(objective.hold_in_fraction)
+    fewest = fewest_futures(objective.hold_in_fraction)
+    if fewest is None:
+        return [
+            f"no number of futures can show that a promise holds in {share} of them: the confidence is insufficient"
+        ]
+    if n_futures < fewest:
+        return [
+            f"{n_futures} futures cannot show that the promise holds in {share} of all, even if none fails: the "
+            f"confidence is insufficient; give --futures {fewest} or more"
+        ]
+    return []
 
 
 SOURCES = {

@@ -23,7 +23,8 @@ def _option(help_text: str, panel: str, *names: str, metavar: str | None = None)
     )
 
 
-TRAFFIC, MODEL, PRICE, PROMISE = "Traffic", "Model", "Price", "Promise"
+TRAFFIC, CHANGE, MODEL = "Traffic", "What if", "Model"
+PRICE, PROMISE = "Price", "Promise"
 ENDPOINT, OUTPUT = "Endpoint and clients (assumed defaults)", "Output"
 
 Text = str | None
@@ -46,6 +47,19 @@ class TrafficFlags:
     ] = None
     time_unit: Annotated[
         Text, _option("unit of numeric arrival times", TRAFFIC, metavar="s|ms|us|ns|min")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFlags:
+    """What will be different from what was recorded."""
+
+    growth: Annotated[Number, _option("requests, times this [1]", CHANGE, metavar="X")] = None
+    input_factor: Annotated[
+        Number, _option("input tokens, times this [1]", CHANGE, metavar="X")
+    ] = None
+    output_factor: Annotated[
+        Number, _option("output tokens, times this [1]", CHANGE, metavar="X")
     ] = None
 
 
@@ -135,6 +149,9 @@ class PromiseFlags:
     ] = None
     max_refused: Annotated[
         Text, _option("refused for good, of those that arrived [0.1%]", PROMISE, metavar="SHARE")
+    ] = None
+    hold_in: Annotated[
+        Text, _option("of futures in which all of this holds [90%]", PROMISE, metavar="SHARE")
     ] = None
 
 

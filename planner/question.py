@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from planner.flags import BehaviourFlags, ModelFlags, PromiseFlags
+from planner.flags import BehaviourFlags, ChangeFlags, ModelFlags, PromiseFlags
 from planner.objective import DEFAULT_MAX_REFUSED_FRACTION, Objective
 from planner.offer import Offer, Tariff, make_offer
 from planner.quantities import parse_duration, parse_share
@@ -20,6 +20,7 @@ from simulations.outcome import Limit
 from simulations.scenario import Admission, Autoscaler, Client, Overflow
 from simulations.services import load_service
 from simulations.trace import Shape
+from simulations.traffic import Change
 
 
 def objective_of(flags: PromiseFlags) -> Objective:
@@ -27,20 +28,28 @@ def objective_of(flags: PromiseFlags) -> Objective:
     limits = []
     for field in fields(flags):
         text = getattr(flags, field.name)
-        if field.name != "max_refused" and text is not None:
+        if field.name not in ("max_refused", "hold_in") and text is not None:
             metric, percentile = field.name.split("_p")
             flag = "--" + field.name.replace("_", "-")
             limits.append(Limit(metric, int(percentile), parse_duration(text, name=flag)))  # type: ignore[arg-type]
     refused = DEFAULT_MAX_REFUSED_FRACTION
     if flags.max_refused is not None:
         refused = parse_share(flags.max_refused, name="--max-refused")
+    hold_in = 0.9 if flags.hold_in is None else parse_share(flags.hold_in, name="--hold-in")
     if not limits:
         return replace(
             Objective.default(),
             max_refused_fraction=refused,
+            hold_in_fraction=hold_in,
             is_default=flags.max_refused is None,
         )
-    return Objective(tuple(limits), refused)
+    return Objective(tuple(limits), refused, hold_in)
+
+
+def change_of(flags: ChangeFlags) -> Change:
+    """Return what is to be different from the recording."""
+    given = {field.name: getattr(flags, field.name) for field in fields(flags)}
+    return Change(**{name: value for name, value in given.items() if value is not None})
 
 
 def offer_of(flags: ModelFlags) -> Offer:

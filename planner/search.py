@@ -10,12 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
+from planner.evidence import Evidence
 from planner.objective import Verdict
-from simulations.outcome import Outcome
 
 LARGEST_FIXED = 1024
 """No larger fixed size is tried (assumed: an order of magnitude above what anybody is known to buy)."""
+
+
+Preference = tuple[float, int, int, int]
+"""Cost, change, maximum, minus the minimum: the smaller, the better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,23 +30,52 @@ class Trial:
     Args:
         min_chunks, max_chunks: the range (steps, for model units).
         cost: what ranks it: money where known, else billed chunk-ticks.
-        outcome: the numbers of its run.
+        evidence: the numbers of its runs, by future.
         verdict: whether it keeps the promise.
+        change: chunks by which the range differs from what runs now, 0 where nothing does.
     """
 
     min_chunks: int
     max_chunks: int
     cost: float
-    outcome: Outcome
+    evidence: Evidence
     verdict: Verdict
+    change: int = 0
 
     @property
-    def key(self) -> tuple[float, int, int]:
-        """The order of preference: cheaper, then the smaller maximum, then the larger minimum.
+    def key(self) -> Preference:
+        """The order of preference: cheaper, then the smaller change from what runs now, then the smaller
+        maximum, then the larger minimum.
 
         At equal cost the run never went below the larger minimum, so it says nothing of a smaller one.
         """
-        return (self.cost, self.max_chunks, -self.min_chunks)
+        return (self.cost, self.change, self.max_chunks, -self.min_chunks)
+
+    @property
+    def tried(self) -> int:
+        """How many futures it was run in."""
+        return len(self.evidence.outcomes)
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """Its figures: means over the futures that every range was run in."""
+        return self.evidence.mean
+
+    @property
+    def attainment_fraction(self) -> float:
+        """Requests within all limits at once, the same mean."""
+        return float(self.figures["attainment"]["all"])
+
+    @property
+    def chunk_hours(self) -> float:
+        """Chunk-hours billed, the same mean."""
+        return float(self.figures["chunk_hours"])
+
+    @property
+    def usd_per_month(self) -> float | None:
+        """Its cost, the same mean; None where a price is not known."""
+        usd = self.figures["usd_per_month"]
+        return None if usd is None else float(usd)
 
     @property
     def shortfall(self) -> float:
@@ -79,6 +113,7 @@ def search(
     attempt: Callable[[int, int], Trial],
     *,
     floor_cost: Callable[[int], float],
+    change: Callable[[int, int], int] = lambda low, high: 0,
     first_guess: int = 1,
     limit_chunks: int | None = None,
     largest_useful: int = LARGEST_FIXED,
@@ -91,6 +126,7 @@ def search(
     Args:
         attempt: tries a range (min_chunks, max_chunks); the same range always gives the same trial.
         floor_cost: what a range with this minimum costs at the least, whatever it does.
+        change: by how many chunks a range differs from what runs now; its trial says the same.
         first_guess: a fixed size to begin with, >= 1.
         limit_chunks: consider no larger maximum; None means half as much again as the fixed answer.
         largest_useful: a size beyond which more chunks cannot help, such as one for each request.
@@ -98,7 +134,7 @@ def search(
         fixed_only: consider min = max alone (model units).
         max_trials: beyond this many the neighbours are checked rather than every range.
     """
-    hunt = _Hunt(attempt, floor_cost, 0 if allow_zero else 1)
+    hunt = _Hunt(attempt, floor_cost, change, 0 if allow_zero else 1)
     largest = limit_chunks or min(largest_useful, LARGEST_FIXED)
     fixed = _smallest_fixed(hunt, min(first_guess, largest), largest)
     tried = max(high for _, high in hunt.trials)
@@ -143,6 +179,7 @@ class _Hunt:
 
     attempt: Callable[[int, int], Trial]
     floor_cost: Callable[[int], float]
+    change: Callable[[int, int], int]
     lowest: int
     trials: dict[tuple[int, int], Trial] = field(default_factory=dict)
     best: Trial | None = None
@@ -158,7 +195,9 @@ class _Hunt:
 
     def ruled_out(self, low: int, high: int) -> bool:
         """Whether a range cannot be preferred to the best, whatever it does."""
-        return self.best is not None and (self.floor_cost(low), high, -low) >= self.best.key
+        if self.best is None:
+            return False
+        return (self.floor_cost(low), self.change(low, high), high, -low) >= self.best.key
 
     def is_open(self, low: int, high: int) -> bool:
         """Whether a range might still be the answer."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -261,6 +261,30 @@ def find_holes(trace: Trace) -> tuple[Hole, ...]:
     return tuple(
         Hole(start / TICKS_PER_S, long / TICKS_PER_S)
         for start, long in zip(ticks[gap[is_hole]].tolist(), length[is_hole].tolist(), strict=True)
+    )
+
+
+def close_holes(trace: Trace) -> Trace:
+    """Return the trace without its holes: what came after one follows on what came before it.
+
+    A gap of a recording is no time without traffic, so it is no part of rates, horizon or bill. One mean
+    gap of what is left stays in place of each hole. A trace without holes comes back as it is.
+
+    >>> minutes = [*range(30), *range(300, 330)]
+    >>> close_holes(Trace.build([60 * m for m in minutes], [1] * 60, [1] * 60)).span_s / 60
+    59.0
+    """
+    holes = find_holes(trace)
+    if not holes:
+        return trace
+    lengths = np.array([round(hole.length_s * TICKS_PER_S) for hole in holes], np.int64)
+    starts = np.array([round(hole.start_s * TICKS_PER_S) for hole in holes], np.int64)
+    kept = trace.span_ticks - int(lengths.sum())
+    cut = np.cumsum(np.maximum(0, lengths - kept // max(1, len(trace) - 1 - len(holes))))
+    before = np.searchsorted(starts, trace.arrival_ticks, side="left")
+    shift = np.concatenate([[0], cut])[before]
+    return replace(
+        trace, arrival_ticks=trace.arrival_ticks - shift, span_ticks=trace.span_ticks - int(cut[-1])
     )
 
 

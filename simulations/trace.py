@@ -1,7 +1,7 @@
 """Requests as arrays: when each arrived and how many tokens it brought and got.
 
-A `Trace` is immutable, sorted by arrival and starts at tick 0; when that was is kept apart.
-It knows neither files (see `ingest`) nor what serves it.
+A `Trace` is immutable and sorted by arrival; when its tick 0 was is kept apart. It knows neither files
+(see `ingest`) nor what serves it.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ class Trace:
     """Requests in order of arrival.
 
     Args:
-        arrival_ticks: int64[n], non-decreasing, the first is 0, all below `span_ticks` + 1.
+        arrival_ticks: int64[n], non-decreasing, >= 0, none beyond `span_ticks`. A recording starts with its
+            first request, so at 0; a future starts when its horizon does.
         input_tokens: int32[n], >= 1.
         cached_tokens: int32[n], 0 <= cached <= input; what needs no prefill.
         output_tokens: int32[n], >= 0.
@@ -103,9 +104,9 @@ class Trace:
             raise TraceError("the trace is empty; it must hold at least one request")
         if n >= MAX_REQUESTS:
             raise TraceError(f"the trace holds {n} requests; must be below {MAX_REQUESTS}")
-        if self.arrival_ticks[0] != 0:
+        if self.arrival_ticks[0] < 0:
             raise TraceError(
-                "the first arrival must be at tick 0; use Trace.build to shift it there"
+                f"the first arrival is at tick {self.arrival_ticks[0]}; must be >= 0: use Trace.build to shift it there"
             )
         _refuse_rows(
             np.diff(self.arrival_ticks) < 0,

@@ -16,6 +16,9 @@ class Purpose(IntEnum):
     ARRIVALS = 0
     INPUT = 1
     OUTPUT = 2
+    BLOCKS = 20
+    THINNING = 21
+    ENDPOINT = 22
 
 
 def stream(seed: int, replication: int, purpose: Purpose) -> np.random.Generator:

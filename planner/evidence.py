@@ -1,0 +1,100 @@
+"""What was seen of one range: the outcome of each future it was run in, and whether the promise held there.
+
+Knows neither how futures are made nor which one is run next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import fmean
+from typing import Any
+
+from planner.confidence import spread
+from planner.objective import Miss, Objective, Verdict
+from simulations.outcome import Outcome
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """The outcomes of one range, by the number of the future.
+
+    Args:
+        outcomes: at least one.
+        objective: the promise.
+        common: the futures in which every range was run, so that figures compare; all that there are, unless
+            told otherwise.
+    """
+
+    outcomes: Mapping[int, Outcome]
+    objective: Objective
+    common: Sequence[int] = ()
+
+    @cached_property
+    def verdicts(self) -> dict[int, Verdict]:
+        """Whether the promise held, by future."""
+        return {number: self.objective.judge(outcome) for number, outcome in self.outcomes.items()}
+
+    @property
+    def failing(self) -> list[int]:
+        """The futures in which the promise did not hold, the worst first."""
+        failing = [number for number, verdict in self.verdicts.items() if not verdict.holds]
+        return sorted(failing, key=lambda number: (-_shortfall(self.verdicts[number]), number))
+
+    @property
+    def successes(self) -> int:
+        """Futures in which the promise held."""
+        return len(self.verdicts) - len(self.failing)
+
+    def verdict(self, allowed_failures: int) -> Verdict:
+        """Return whether enough futures keep the promise, and what the failing ones miss on average."""
+        failing = [self.verdicts[number] for number in self.failing]
+        if len(failing) <= allowed_failures:
+            return Verdict(True, ())
+        found: dict[str, list[Miss]] = {}
+        for verdict in failing:
+            for miss in verdict.misses:
+                found.setdefault(miss.limit, []).append(miss)
+        misses = [
+            Miss(limit, fmean(miss.attained for miss in each), each[0].required)
+            for limit, each in found.items()
+        ]
+        return Verdict(False, tuple(sorted(misses, key=lambda miss: -miss.by)))
+
+    @cached_property
+    def mean(self) -> dict[str, Any]:
+        """The mean figures over the common futures; None where one does not know it."""
+        numbers = self.common or tuple(self.outcomes)
+        return means([self.outcomes[number].figures() for number in numbers])
+
+    def spreads(self, numbers: Iterable[int] | None = None) -> dict[str, Any]:
+        """Return every figure with its interval and spread over futures: `Spread`s, by key."""
+        chosen = list(self.outcomes if numbers is None else numbers)
+        return _merged([self.outcomes[number].figures() for number in chosen], spread)
+
+
+def means(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the mean of each figure; None where one row does not know it, a whole number where all agree on one."""
+    return _merged(rows, _mean)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return None
+    return known[0] if all(value == known[0] for value in known) else fmean(known)
+
+
+def _merged(rows: Sequence[Mapping[str, Any]], merge: Any) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for key, value in rows[0].items():
+        if isinstance(value, dict):
+            merged[key] = {part: merge([row[key][part] for row in rows]) for part in value}
+        else:
+            merged[key] = merge([row[key] for row in rows])
+    return merged
+
+
+def _shortfall(verdict: Verdict) -> float:
+    return verdict.worst.by if verdict.worst else 0.0
