@@ -8,8 +8,11 @@ asking again costs nothing and nothing depends on the order of asking or on the 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from planner.confidence import allowed_failures
 from planner.evidence import Evidence
@@ -27,21 +30,19 @@ from simulations.rating import (
 from simulations.run import Run
 from simulations.scenario import Scenario
 from simulations.sweeps import Mapper
+from simulations.ticks import TICKS_PER_S
 from simulations.trace import Trace
 from simulations.traffic.futures import RECORDED, Futures
 
 Progress = Callable[[str, int], None]
 """Called with what is being tried and how many ranges were tried before."""
 
-COMMON_FUTURES = 4
+COMMON_FUTURES = 2
 """Futures in which every range is run; their mean cost ranks the ranges (assumed: on the same traffic costs
 differ little from future to future)."""
 
-BATCH = 4
-"""Futures run between two looks at the verdict. A constant, so that what is run does not depend on threads."""
-
-MOST_FAILURES_KEPT = 16
-"""Of the failing futures of a rejected range, so many join those that every range must face."""
+BATCH = 2
+"""Futures run at the least between two looks at a verdict."""
 
 Range = tuple[int, int]
 
@@ -74,12 +75,13 @@ class Bench:
     n_runs: int = 0
     _seen: dict[Range, dict[int, Outcome]] = field(default_factory=dict)
     _rejected: dict[Range, Evidence] = field(default_factory=dict)
-    _facing: list[int] = field(default_factory=list)
+    _facing: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         # The target is the endpoint's, so it is found once, on the recording.
         settled = settle(self.base, self.recorded)
         self.base = replace(self.base, autoscaler=settled.autoscaler)
+        self._facing.update(self._likely_hardest())
 
     @property
     def recorded(self) -> Trace:
@@ -132,17 +134,15 @@ class Bench:
             self.progress(f"{min_chunks}..{max_chunks}", len(self._seen))
         size = (min_chunks, max_chunks)
         self.look(size, self.common)
-        self.look(size, self._facing, enough=self.allowed)
+        self.look(size, self._hardest, enough=self.allowed)
         return self.trial(size)
 
     def confirm(self, size: Range) -> Trial:
         """Try a range in every future of the search; those where it fails are faced by every other range."""
-        self.look(size, self._facing, enough=self.allowed)
+        self.look(size, self._hardest, enough=self.allowed)
         self.look(size, self.screening, enough=self.allowed)
         trial = self.trial(size)
-        for future in trial.evidence.failing[:MOST_FAILURES_KEPT]:
-            if future not in self._facing:
-                self._facing.append(future)
+        self._facing.update(trial.evidence.failing)
         return trial
 
     def retest(self, size: Range, futures: Sequence[int]) -> Evidence:
@@ -151,8 +151,11 @@ class Bench:
         A range that fails here is ruled out for the search.
         """
         seen: dict[int, Outcome] = {}
-        for start in range(0, len(futures), BATCH):
-            batch = futures[start : start + BATCH]
+        at = 0
+        while at < len(futures):
+            n = self.allowed + 1 - (len(evidence.failing) if seen else 0)
+            batch = futures[at : at + max(n, BATCH)]
+            at += len(batch)
             self.n_runs += len(batch)
             seen.update(
                 zip(batch, self.mapper(lambda f: self.outcome(*size, f), batch), strict=True)
@@ -171,9 +174,11 @@ class Bench:
         seen = self._seen.setdefault(size, {})
         missing = [future for future in futures if future not in seen]
         while missing:
-            if enough is not None and self._failures(size) > enough:
+            # As many as it takes for the worst verdict: what is run does not depend on threads.
+            n = len(missing) if enough is None else enough + 1 - self._failures(size)
+            if n <= 0:
                 break
-            batch, missing = missing[:BATCH], missing[BATCH:]
+            batch, missing = missing[: max(n, BATCH)], missing[max(n, BATCH) :]
             self.n_runs += len(batch)
             made = self.mapper(lambda future: self.outcome(*size, future), batch)
             seen.update(zip(batch, made, strict=True))
@@ -211,6 +216,37 @@ class Bench:
             1, math.ceil(load / saturated_tokens_per_s(service, served_shape(trace, service)))
         )
 
+    def _likely_hardest(self) -> set[int]:
+        """Return the futures in which the load is highest where the promise is tightest.
+
+        A guess that only decides what is run first: how busy is the minute beyond which the requests lie
+        that each part of the promise leaves out.
+        """
+        if self.n_futures <= COMMON_FUTURES + self.allowed:
+            return set(self.screening)
+        kept = {limit.percentile / 100 for limit in self.objective.limits}
+        shares = sorted(kept | {1 - self.objective.max_refused_fraction})
+        loads = list(
+            self.mapper(lambda f: _busy_loads(self.futures.draw(f), shares), self.screening)
+        )
+        n_hardest = self.allowed + 1
+        return {
+            future
+            for place in range(len(shares))
+            for future in sorted(self.screening, key=lambda f: (-loads[f][place], f))[:n_hardest]
+        }
+
+    @property
+    def _hardest(self) -> list[int]:
+        """The futures that every range must face, those first in which most ranges failed so far."""
+        failed = Counter(
+            future
+            for seen in self._seen.values()
+            for future, outcome in seen.items()
+            if future in self._facing and not self.objective.judge(outcome).holds
+        )
+        return sorted(self._facing, key=lambda future: (-failed[future], future))
+
     def _failures(self, size: Range) -> int:
         return sum(not self.objective.judge(outcome).holds for outcome in self._seen[size].values())
 
@@ -232,3 +268,14 @@ class Bench:
         if price.usd_per_chunk_hour is None or (spills and None in tokens):
             return False
         return spills or price.launch_usd > 0
+
+
+def _busy_loads(trace: Trace, shares: Sequence[float]) -> list[float]:
+    """Return the tokens of the minute that each share of the requests came in no busier ones than."""
+    minutes = trace.arrival_ticks // (60 * TICKS_PER_S)
+    tokens = np.bincount(minutes, trace.input_tokens.astype(float) + trace.output_tokens)
+    requests = np.bincount(minutes)
+    order = np.argsort(tokens)
+    passed = np.cumsum(requests[order])
+    places = np.searchsorted(passed, [share * len(trace) for share in shares])
+    return [float(tokens[order[min(place, len(order) - 1)]]) for place in places]

@@ -280,8 +280,10 @@ def close_holes(trace: Trace) -> Trace:
     lengths = np.array([round(hole.length_s * TICKS_PER_S) for hole in holes], np.int64)
     starts = np.array([round(hole.start_s * TICKS_PER_S) for hole in holes], np.int64)
     kept = trace.span_ticks - int(lengths.sum())
-    cut = np.cumsum(np.maximum(0, lengths - kept // max(1, len(trace) - 1 - len(holes))))
-    before = np.searchsorted(starts, trace.arrival_ticks, side="left")
+    mean_gap = kept // max(1, len(trace) - 1 - len(holes))
+    cut = np.cumsum(np.maximum(0, lengths - max(2, mean_gap)))
+    # Seconds are floats, so a hole's own edge may be off by some ticks; its middle has no request near.
+    before = np.searchsorted(starts + lengths // 2, trace.arrival_ticks)
     shift = np.concatenate([[0], cut])[before]
     return replace(
         trace, arrival_ticks=trace.arrival_ticks - shift, span_ticks=trace.span_ticks - int(cut[-1])

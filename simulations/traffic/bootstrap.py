@@ -36,6 +36,10 @@ FEWEST_DAYS = 5
 """Days of a kind (working day, weekend) from which on whole days are drawn: with fewer there is too little to
 draw from (assumed)."""
 
+WHOLE_FRACTION = 0.99
+LEAST_RECORDED_FRACTION = 0.5
+"""Of a day that must have been recorded for it to be drawn whole, or to lend its blocks (assumed)."""
+
 DRAWS = 16
 """Places tried for a block before one without a hole is searched for."""
 
@@ -153,10 +157,12 @@ class Bootstrap:
         for day in range(-(-span // DAY_TICKS)):
             start, end = day * DAY_TICKS, min((day + 1) * DAY_TICKS, span)
             alike = self._days_like(day)
-            model = int(days.choice(alike)) if alike else day
-            if len(alike) >= FEWEST_DAYS:
-                yield _Block(start, model * DAY_TICKS, end - start)
+            whole = [one for one in alike if self._recorded_fractions[one] >= WHOLE_FRACTION]
+            if len(whole) >= FEWEST_DAYS:
+                source = min(int(days.choice(whole)) * DAY_TICKS, span - (end - start))
+                yield _Block(start, source, end - start)
                 continue
+            model = int(days.choice(alike)) if alike else day
             # The first block is cut short by chance, or every future would be cut at the same places.
             length = 1 + int(random.random() * (self.block_ticks - 1))
             at = start
@@ -195,17 +201,27 @@ class Bootstrap:
         return any(h.start_s < end_s and start_s < h.start_s + h.length_s for h in self.holes)
 
     def _days_like(self, day: int) -> list[int]:
-        """Return the whole recorded days of a day's kind; none where not one was recorded whole."""
-        whole = [
-            other
-            for other in range(self.trace.span_ticks // DAY_TICKS)
-            if not self._in_hole(other * DAY_TICKS, DAY_TICKS)
-        ]
+        """Return the days of a day's kind that were recorded by half at least."""
         epoch_ns = self.trace.epoch_ns
         if epoch_ns is None:
-            return whole
+            return list(self._recorded_fractions)
         kind = _is_weekend(epoch_ns, day)
-        return [other for other in whole if _is_weekend(epoch_ns, other) == kind]
+        return [other for other in self._recorded_fractions if _is_weekend(epoch_ns, other) == kind]
+
+    @cached_property
+    def _recorded_fractions(self) -> dict[int, float]:
+        """Which part of each day was recorded, of the days where it is half or more."""
+        fractions = {}
+        for day in range(-(-self.trace.span_ticks // DAY_TICKS)):
+            end_s = min((day + 1) * DAY_S, self.trace.span_s)
+            inside = (
+                max(0.0, min(h.start_s + h.length_s, end_s) - max(h.start_s, day * DAY_S))
+                for h in self.holes
+            )
+            fraction = (end_s - day * DAY_S - sum(inside)) / DAY_S
+            if fraction >= LEAST_RECORDED_FRACTION:
+                fractions[day] = fraction
+        return fractions
 
 
 def _is_weekend(epoch_ns: int, day: int) -> bool:

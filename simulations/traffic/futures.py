@@ -179,5 +179,8 @@ def _lengthened(trace: Trace, change: Change) -> Trace:
 
 def _scaled(tokens: TokenArray, factor: float, *, at_least: int) -> TokenArray:
     """Return token counts times a factor; an output of none stays none."""
-    scaled = np.minimum(np.rint(tokens * factor), 2.0 * MAX_REQUEST_TOKENS).astype(np.int32)
-    return np.maximum(scaled, np.minimum(tokens, 1) if at_least == 0 else 1).astype(np.int32)
+    scaled: TokenArray = np.minimum(np.rint(tokens * factor), 2.0 * MAX_REQUEST_TOKENS).astype(
+        np.int32
+    )
+    least = np.minimum(tokens, 1) if at_least == 0 else np.ones_like(tokens)
+    return np.maximum(scaled, least, out=scaled)
