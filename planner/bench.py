@@ -151,38 +151,18 @@ class Bench:
         A range that fails here is ruled out for the search.
         """
         seen: dict[int, Outcome] = {}
-        at = 0
-        while at < len(futures):
-            n = self.allowed + 1 - (len(evidence.failing) if seen else 0)
-            batch = futures[at : at + max(n, BATCH)]
-            at += len(batch)
-            self.n_runs += len(batch)
-            seen.update(
-                zip(batch, self.mapper(lambda f: self.outcome(*size, f), batch), strict=True)
-            )
-            evidence = Evidence(dict(seen), self.objective)
-            if len(evidence.failing) > self.allowed:
-                self._rejected[size] = evidence
+        while len(seen) < len(futures):
+            failures = len(Evidence(seen, self.objective).failing)
+            if failures > self.allowed:
                 break
-        return evidence
-
-    def look(self, size: Range, futures: Sequence[int], *, enough: int | None = None) -> Evidence:
-        """Run a range in some futures, as far as it was not; stop where more failed than are enough.
-
-        Returns what was seen in these futures.
-        """
-        seen = self._seen.setdefault(size, {})
-        missing = [future for future in futures if future not in seen]
-        while missing:
-            # As many as it takes for the worst verdict: what is run does not depend on threads.
-            n = len(missing) if enough is None else enough + 1 - self._failures(size)
-            if n <= 0:
-                break
-            batch, missing = missing[: max(n, BATCH)], missing[max(n, BATCH) :]
+            batch = futures[len(seen) : len(seen) + max(self.allowed + 1 - failures, BATCH)]
             self.n_runs += len(batch)
             made = self.mapper(lambda future: self.outcome(*size, future), batch)
             seen.update(zip(batch, made, strict=True))
-        return Evidence({f: seen[f] for f in futures if f in seen}, self.objective)
+        evidence = Evidence(seen, self.objective)
+        if len(evidence.failing) > self.allowed:
+            self._rejected[size] = evidence
+        return evidence
 
     def trial(self, size: Range) -> Trial:
         """Return what is known of a range by now."""
