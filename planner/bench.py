@@ -164,6 +164,20 @@ class Bench:
             self._rejected[size] = evidence
         return evidence
 
+    def look(self, size: Range, futures: Sequence[int], *, enough: int | None = None) -> None:
+        """Run a range in some futures, as far as it was not; stop where more failed than are enough."""
+        seen = self._seen.setdefault(size, {})
+        missing = [future for future in futures if future not in seen]
+        while missing:
+            # As many as it takes for the worst verdict: what is run does not depend on threads.
+            n = len(missing) if enough is None else enough + 1 - self._failures(size)
+            if n <= 0:
+                break
+            batch, missing = missing[: max(n, BATCH)], missing[max(n, BATCH) :]
+            self.n_runs += len(batch)
+            made = self.mapper(lambda future: self.outcome(*size, future), batch)
+            seen.update(zip(batch, made, strict=True))
+
     def trial(self, size: Range) -> Trial:
         """Return what is known of a range by now."""
         seen = self._seen[size]
