@@ -94,7 +94,7 @@ def _simulated(bench: Bench, name: str, size: tuple[int, int], note: str) -> Bas
     if size[1] > MAX_CHUNKS:
         return Baseline(name, None, None, None, None, f"{size[1]:,} chunks, too many to simulate")
     bench.attempt(*size)
-    if bench.n_futures * len(bench.recorded) <= REQUESTS_FOR_ALL:
+    if bench.n_futures * len(bench.experiment.recorded) <= REQUESTS_FOR_ALL:
         bench.look(size, bench.screening, enough=bench.allowed)
     trial = bench.trial(size)
     return Baseline(

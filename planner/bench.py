@@ -10,29 +10,23 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from planner.confidence import allowed_failures
 from planner.evidence import Evidence
+from planner.experiment import Experiment, Range
 from planner.objective import Objective
 from planner.offer import Offer
 from planner.search import Trial
-from simulations.engine import simulate
-from simulations.outcome import Outcome, summarise
-from simulations.rating import (
-    saturated_tokens_per_s,
-    served_shape,
-    served_tokens_per_s,
-    settle,
-)
-from simulations.run import Run
+from simulations.outcome import Outcome
+from simulations.rating import saturated_tokens_per_s, served_shape, served_tokens_per_s
 from simulations.scenario import Scenario
 from simulations.sweeps import Mapper
 from simulations.ticks import TICKS_PER_S
 from simulations.trace import Trace
-from simulations.traffic.futures import RECORDED, Futures
+from simulations.traffic.futures import RECORDED
 
 Progress = Callable[[str, int], None]
 """Called with what is being tried and how many ranges were tried before."""
@@ -44,31 +38,21 @@ differ little from future to future)."""
 BATCH = 2
 """Futures run at the least between two looks at a verdict."""
 
-Range = tuple[int, int]
-
 
 @dataclass
 class Bench:
     """Where ranges are tried.
 
     Args:
-        futures: the traffic.
+        experiment: what is run.
         n_futures: how many futures a range is judged on; 1 means the recording itself.
-        offer: what is for sale.
-        base: the endpoint, but for its range.
-        objective: the promise.
-        start_chunks: chunks at t = 0 where the range allows it; None for what the load asks for.
         current: (min_chunks, max_chunks) of what runs now.
         mapper: runs many at once.
         progress: is told of every range before it is tried.
     """
 
-    futures: Futures
+    experiment: Experiment
     n_futures: int
-    offer: Offer
-    base: Scenario
-    objective: Objective
-    start_chunks: int | None = None
     current: Range | None = None
     mapper: Mapper = map
     progress: Progress | None = None
@@ -78,15 +62,23 @@ class Bench:
     _facing: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        # The target is the endpoint's, so it is found once, on the recording.
-        settled = settle(self.base, self.recorded)
-        self.base = replace(self.base, autoscaler=settled.autoscaler)
+        self.experiment = self.experiment.settled()
         self._facing.update(self._likely_hardest())
 
     @property
-    def recorded(self) -> Trace:
-        """The recording, without its holes and with what is to change."""
-        return self.futures.draw(RECORDED)
+    def offer(self) -> Offer:
+        """What is for sale."""
+        return self.experiment.offer
+
+    @property
+    def objective(self) -> Objective:
+        """The promise."""
+        return self.experiment.objective
+
+    @property
+    def base(self) -> Scenario:
+        """The endpoint but for its range."""
+        return self.experiment.base
 
     @property
     def screening(self) -> Sequence[int]:
@@ -109,24 +101,6 @@ class Bench:
     def fixed_only(self) -> bool:
         """Whether nothing scales here: model units, or an autoscaler that does not."""
         return self.offer.in_units or self.base.autoscaler.preset == "fixed"
-
-    def run(self, min_chunks: int, max_chunks: int, future: int = RECORDED) -> Run:
-        """Simulate one range in one future."""
-        scenario = replace(
-            self.base,
-            capacity=self.offer.capacity(min_chunks, max_chunks),
-            start_chunks=None,
-            seed=self.futures.endpoint_seed(future),
-        )
-        if self.start_chunks is not None:
-            start = min(max(self.start_chunks, min_chunks), max_chunks)
-            scenario = replace(scenario, start_chunks=start)
-        return simulate(self.futures.draw(future), scenario)
-
-    def outcome(self, min_chunks: int, max_chunks: int, future: int = RECORDED) -> Outcome:
-        """Simulate one range in one future and return its numbers alone."""
-        run = self.run(min_chunks, max_chunks, future)
-        return summarise(run, self.objective.limits, price=self.offer.price)
 
     def attempt(self, min_chunks: int, max_chunks: int) -> Trial:
         """Try a range in the common futures and in those where others failed, until its verdict is clear."""
@@ -157,7 +131,7 @@ class Bench:
                 break
             batch = futures[len(seen) : len(seen) + max(self.allowed + 1 - failures, BATCH)]
             self.n_runs += len(batch)
-            made = self.mapper(lambda future: self.outcome(*size, future), batch)
+            made = self.mapper(lambda future: self.experiment.outcome(size, future), batch)
             seen.update(zip(batch, made, strict=True))
         evidence = Evidence(seen, self.objective)
         if len(evidence.failing) > self.allowed:
@@ -175,7 +149,7 @@ class Bench:
                 break
             batch, missing = missing[: max(n, BATCH)], missing[max(n, BATCH) :]
             self.n_runs += len(batch)
-            made = self.mapper(lambda future: self.outcome(*size, future), batch)
+            made = self.mapper(lambda future: self.experiment.outcome(size, future), batch)
             seen.update(zip(batch, made, strict=True))
 
     def trial(self, size: Range) -> Trial:
@@ -199,12 +173,12 @@ class Bench:
         price = self.offer.price.usd_per_chunk_hour
         if self._costs_more_than_chunks() and price is not None:
             return min_chunks * price * (1 - 1e-12)
-        spans = [self.futures.draw(future).span_ticks for future in self.common]
+        spans = [self.experiment.futures.draw(future).span_ticks for future in self.common]
         return float(min_chunks * min(spans)) * (1 - 1e-12)
 
     def offered_chunks(self) -> int:
         """Return the chunks that the mean load asks for, at what one can do at the trace's mean shape."""
-        service, trace = self.base.service, self.recorded
+        service, trace = self.base.service, self.experiment.recorded
         load = served_tokens_per_s(trace, service)
         return max(
             1, math.ceil(load / saturated_tokens_per_s(service, served_shape(trace, service)))
@@ -221,7 +195,9 @@ class Bench:
         kept = {limit.percentile / 100 for limit in self.objective.limits}
         shares = sorted(kept | {1 - self.objective.max_refused_fraction})
         loads = list(
-            self.mapper(lambda f: _busy_loads(self.futures.draw(f), shares), self.screening)
+            self.mapper(
+                lambda f: _busy_loads(self.experiment.futures.draw(f), shares), self.screening
+            )
         )
         n_hardest = self.allowed + 1
         return {

@@ -83,7 +83,7 @@ def futures_text(trial: Trial) -> str:
 
 
 def next_cheaper(
-    found: Found, chosen: Trial, objective: Objective, rerun: Callable[[int, int, int], Run]
+    found: Found, chosen: Trial, objective: Objective, rerun: Callable[[tuple[int, int], int], Run]
 ) -> NextCheaper | None:
     """Return the dearest of the cheaper ranges tried, with what it breaks; None where there is none.
 
@@ -101,7 +101,7 @@ def next_cheaper(
         return NextCheaper(
             trial, trial.verdict.worst, None, "futures that had no part in the search"
         )
-    run = rerun(trial.min_chunks, trial.max_chunks, failing[len(failing) // 2])
+    run = rerun((trial.min_chunks, trial.max_chunks), failing[len(failing) // 2])
     when_s = worst_time_s(run, trial.verdict.worst, objective)
     when = time_text(run.trace, when_s)
     return NextCheaper(trial, trial.verdict.worst, when_s, f"{when}{burst_text(run.trace, when_s)}")

@@ -20,6 +20,7 @@ from planner.bench import Bench, Progress
 from planner.confidence import DEFAULT_FUTURES, allowed_failures, lowest_share
 from planner.endpoint.request import Request, create_request
 from planner.evidence import Evidence
+from planner.experiment import Experiment
 from planner.explanation import Assumption, NextCheaper, NextSafer
 from planner.objective import Objective
 from planner.offer import Offer
@@ -243,17 +244,9 @@ def recommend(
     )
     law = Bootstrap(traffic) if isinstance(traffic, Trace) else traffic
     with threads(workers) as mapper:
-        bench = Bench(
-            Futures(law, change or Change(), seed),
-            futures,
-            offer,
-            base,
-            objective,
-            start_chunks,
-            current,
-            mapper,
-            progress,
-        )
+        futures_of = Futures(law, change or Change(), seed)
+        experiment = Experiment(futures_of, offer, base, objective, start_chunks)
+        bench = Bench(experiment, futures, current, mapper, progress)
         found, evidence = _find(bench, allow_zero=allow_zero, limit_chunks=limit_chunks)
         return _explained(bench, found, evidence, endpoint, seed)
 
@@ -269,7 +262,7 @@ def _find(bench: Bench, *, allow_zero: bool, limit_chunks: int | None) -> tuple[
     trying every range in every future would give, for a fraction of the runs.
     """
     n = bench.n_futures
-    requests = max(1, len(bench.recorded))
+    requests = max(1, len(bench.experiment.recorded))
     per_trial = requests * (1 if n == 1 else RUNS_PER_TRIAL)
     tests = 0
     while True:
@@ -310,11 +303,11 @@ def _explained(
     bench: Bench, found: Found, evidence: Evidence, endpoint: str | None, seed: int
 ) -> Recommendation:
     """Return the answer with everything that is said about it."""
-    offer, objective, trace = bench.offer, bench.objective, bench.recorded
+    offer, objective, trace = bench.offer, bench.objective, bench.experiment.recorded
     chosen = found.best or found.nearest_miss
     if found.best is None:
         evidence = chosen.evidence
-    run = bench.run(chosen.min_chunks, chosen.max_chunks)
+    run = bench.experiment.run((chosen.min_chunks, chosen.max_chunks))
     request = create_request(
         run.scenario.capacity,
         endpoint=endpoint,
@@ -322,12 +315,12 @@ def _explained(
         entity_version=offer.version,
     )
     held = held_in(evidence, bench.n_futures, objective)
-    cheaper = explanation.next_cheaper(found, chosen, objective, bench.run)
+    cheaper = explanation.next_cheaper(found, chosen, objective, bench.experiment.run)
     safer = explanation.next_safer(found, chosen)
     compared = baselines.compare(trace, offer, bench)
     return Recommendation(
         trace=trace,
-        futures=bench.futures,
+        futures=bench.experiment.futures,
         n_futures=bench.n_futures,
         offer=offer,
         scenario=run.scenario,

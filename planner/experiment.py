@@ -1,0 +1,72 @@
+"""Everything that one run is made of but its range and its future: traffic, offer, endpoint, promise.
+
+A function of (range, future) as plain data; `replace` gives the same experiment with something varied.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from planner.objective import Objective
+from planner.offer import Offer
+from simulations.engine import simulate
+from simulations.outcome import Outcome, summarise
+from simulations.rating import settle
+from simulations.run import Run
+from simulations.scenario import Scenario
+from simulations.trace import Trace
+from simulations.traffic.futures import RECORDED, Futures
+
+Range = tuple[int, int]
+"""Minimum and maximum, in chunks or in steps of units."""
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """What is run.
+
+    Args:
+        futures: the traffic.
+        offer: what is for sale.
+        base: the endpoint but for its range, with the autoscaler's target settled.
+        objective: the promise.
+        start_chunks: chunks at t = 0 where the range allows it; None for what the load asks for.
+    """
+
+    futures: Futures
+    offer: Offer
+    base: Scenario
+    objective: Objective
+    start_chunks: int | None = None
+
+    def settled(self) -> Experiment:
+        """Return the same with the target derived from the recording, where it is left open.
+
+        The target is the endpoint's, so it is one for all futures.
+        """
+        return replace(
+            self,
+            base=replace(self.base, autoscaler=settle(self.base, self.recorded).autoscaler),
+        )
+
+    @property
+    def recorded(self) -> Trace:
+        """The recording, without its holes and with what is to change."""
+        return self.futures.draw(RECORDED)
+
+    def run(self, size: Range, future: int = RECORDED) -> Run:
+        """Simulate a range in a future."""
+        low, high = size
+        start = self.start_chunks
+        scenario = replace(
+            self.base,
+            capacity=self.offer.capacity(low, high),
+            start_chunks=None if start is None else min(max(start, low), high),
+            seed=self.futures.endpoint_seed(future),
+        )
+        return simulate(self.futures.draw(future), scenario)
+
+    def outcome(self, size: Range, future: int = RECORDED) -> Outcome:
+        """Simulate a range in a future and return its numbers alone."""
+        run = self.run(size, future)
+        return summarise(run, self.objective.limits, price=self.offer.price)
