@@ -20,10 +20,13 @@ from typing import Any
 import numpy as np
 
 from planner import explanation
+from planner.break_even import crossing
 from planner.confidence import Spread, spread
 from planner.recommendation import Recommendation
+from planner.sensitivity import Sensitivity
 from simulations.capacity import Capacity, TokenChunks
 from simulations.errors import InputError
+from simulations.statistics import load_by_hour_of_week
 from simulations.ticks import TICKS_PER_S
 
 SCHEMA_VERSION = 1
@@ -142,6 +145,24 @@ def artifact(
             for row in made.baselines
         ],
         "timeline": _timeline(made),
+        **_load_by_hour(made),
+        "sensitivity": [_sensitivity(row) for row in made.sensitivities],
+        "break_even": {
+            "from_volume": crossing(made.volumes),
+            "volumes": [
+                {
+                    "volume": row.volume,
+                    "tokens_per_s": row.tokens_per_s,
+                    "capacity": None
+                    if row.capacity is None
+                    else _range(offer.capacity(*row.capacity)),
+                    "usd_per_month": row.usd_per_month,
+                    "pay_per_token_usd_per_month": row.pay_per_token_usd_per_month,
+                }
+                for row in made.volumes
+            ],
+        },
+        **_inverse(made),
         "reasons": list(made.reasons),
         "warnings": [*workload.notes, *made.warnings],
         "assumptions": [asdict(row) for row in made.assumptions],
@@ -242,6 +263,59 @@ def _timeline(made: Recommendation) -> dict[str, Any]:
         "events": events[:MOST_EVENTS],
         "events_left_out": max(0, len(events) - MOST_EVENTS),
     }
+
+
+def _load_by_hour(made: Recommendation) -> dict[str, Any]:
+    """Return the load of each hour of the week, where the log has a date and spans two days; else nothing."""
+    loads = load_by_hour_of_week(made.trace)
+    if loads is None:
+        return {}
+    known = [None if np.isnan(load) else float(load) for load in loads]
+    return {"load_by_hour_of_week": known}
+
+
+def _sensitivity(row: Sensitivity) -> dict[str, Any]:
+    flips = {"below": row.below, "above": row.above}
+    nearest = min(
+        (flip for flip in flips.values() if flip is not None and row.value is not None),
+        key=lambda flip: abs(np.log(flip.at / (row.value or 1.0))),
+        default=None,
+    )
+    return {
+        "parameter": row.parameter,
+        "phrase": row.phrase,
+        "value": row.value,
+        "low": row.low,
+        "high": row.high,
+        "flips_at": None if nearest is None else nearest.at,
+        **{
+            f"flips_{side}": None
+            if flip is None
+            else {"at": None if row.value is None else flip.at, "becomes": flip.becomes}
+            for side, flip in flips.items()
+        },
+        "effect": row.effect,
+        "interaction": row.interaction,
+        "sentence": row.sentence,
+    }
+
+
+def _inverse(made: Recommendation) -> dict[str, Any]:
+    """Return the answers to the questions turned round, where they were asked."""
+    data: dict[str, Any] = {}
+    if made.attainable is not None:
+        best = made.attainable
+        data["budget"] = {
+            "usd_per_month": best.budget_usd_per_month,
+            "capacity": _range(made.offer.capacity(*best.capacity)),
+            "cost_usd_per_month": best.usd_per_month,
+            "feasible": best.holds,
+            "held_in": {"successes": best.successes, "futures": best.futures},
+            "promises": best.promises,
+        }
+    if made.survival is not None:
+        data["grow_until_fails"] = asdict(made.survival)
+    return data
 
 
 def checksum(data: Mapping[str, Any]) -> str:

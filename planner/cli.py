@@ -174,6 +174,17 @@ def recommend(
     current_max_chunks: Annotated[
         int | None, typer.Option(help="of what runs now", show_default=False)
     ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="also: the best promise that this pays for",
+            metavar="USD_PER_MONTH",
+            show_default=False,
+        ),
+    ] = None,
+    grow_until_fails: Annotated[
+        bool, typer.Option("--grow-until-fails", help="also: how much growth the range survives")
+    ] = False,
     config: Config = None,
     json: Json = False,
     output: Form = "text",
@@ -188,6 +199,7 @@ def recommend(
     from datetime import UTC, datetime
 
     from planner import artifacts, question, terminal
+    from planner.quantities import parse_budget
     from planner.recommendation import recommend as recommend_range
     from planner.rendering import report_of
 
@@ -213,6 +225,8 @@ def recommend(
             allow_zero=allow_zero,
             futures=futures,
             change=question.change_of(change),
+            budget_usd_per_month=None if budget is None else parse_budget(budget),
+            grow_until_fails=grow_until_fails,
             workers=workers,
             seed=behaviour.seed or 0,
             progress=lambda tried, n: tell(f"trying {tried} ({n} ranges tried)"),
