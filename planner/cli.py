@@ -325,6 +325,47 @@ def describe(
 
 
 @app.command(cls=GroupedCommand)
+@takes(TrafficFlags)
+def convert(
+    workload: Workload,
+    *,
+    to: Annotated[
+        str,
+        typer.Option(
+            help="the format to write",
+            metavar="mooncake|azure|burstgpt|vidur|parquet",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(help="the file to write; .gz is gzipped", metavar="FILE", show_default=False),
+    ],
+    config: Config = None,
+    json: Json = False,
+    output: Form = "text",
+    quiet: Quiet = False,
+    traffic: TrafficFlags,
+) -> None:
+    """Write a trace in another format, and say what is lost."""
+    from planner import artifacts, conversion, terminal
+
+    as_json = _wants_json(json, output)
+    conversion.require_format(to)
+    artifacts.require_writable(out.parent)
+    with terminal.progress(quiet=quiet or as_json) as tell:
+        tell(f"reading {workload}")
+        reading = _read(workload, traffic)
+        tell(f"writing {out}")
+        data = conversion.convert(reading, out, to=to)
+    if as_json:
+        terminal.show_text(artifacts.to_json(data))
+        return
+    terminal.show_lines(conversion.sentences(data))
+    terminal.show_lines(data["warnings"], mark="!")
+
+
+@app.command(cls=GroupedCommand)
 def generate(
     description: Annotated[
         Path, typer.Argument(help="what traffic to make", metavar="FILE.toml", show_default=False)
@@ -336,6 +377,9 @@ def generate(
     seed: Annotated[
         int | None, typer.Option(help="instead of the description's", show_default=False)
     ] = None,
+    config: Config = None,
+    json: Json = False,
+    output: Form = "text",
     quiet: Quiet = False,
 ) -> None:
     """Make traffic from a description."""
@@ -346,13 +390,24 @@ def generate(
     from simulations.traffic import generate as generate_traffic
     from simulations.traffic import load_description
 
+    as_json = _wants_json(json, output)
     artifacts.require_writable(out.parent)
     described = load_description(description)
     if seed is not None:
         described = replace(described, seed=seed)
     trace = generate_traffic(described)
     write_trace(trace, out)
-    if not quiet:
+    if as_json:
+        facts = {
+            "path": str(out),
+            "requests": len(trace),
+            "span_s": trace.span_s,
+            "input_tokens": int(trace.input_tokens.sum(dtype="int64")),
+            "output_tokens": int(trace.output_tokens.sum(dtype="int64")),
+            "seed": described.seed,
+        }
+        terminal.show_text(artifacts.to_json(facts))
+    elif not quiet:
         terminal.show_lines([f"written: {out}, {trace!r}"])
 
 
