@@ -189,8 +189,7 @@ def recommend(
     offer = question.offer_of(model)
     objective = question.objective_of(promise)
     with terminal.progress(quiet=quiet or as_json) as tell:
-        tell(f"reading {workload}")
-        reading = _read(workload, traffic)
+        reading = _read(workload, traffic, tell, seed=behaviour.seed)
         _tell_compiling(tell)
         made = recommend_range(
             reading.trace,
@@ -265,8 +264,7 @@ def simulate(
     objective = question.objective_of(promise)
     capacity = _capacity(offer, min_chunks, max_chunks, units)
     with terminal.progress(quiet=quiet or as_json) as tell:
-        tell(f"reading {workload}")
-        reading = _read(workload, traffic)
+        reading = _read(workload, traffic, tell, seed=behaviour.seed)
         _tell_compiling(tell)
         scenario = Scenario(
             offer.service,
@@ -302,6 +300,7 @@ def describe(
     config: Config = None,
     json: Json = False,
     output: Form = "text",
+    quiet: Quiet = False,
     traffic: TrafficFlags,
 ) -> None:
     """Say what a trace holds: rates, peaks, lengths, and what was dropped."""
@@ -311,7 +310,10 @@ def describe(
     as_json = _wants_json(json, output)
     if out is not None:
         artifacts.require_writable(out.parent)
-    data = describe_trace(_read(workload, traffic))
+    with terminal.progress(quiet=quiet or as_json) as tell:
+        reading = _read(workload, traffic, tell)
+        tell("counting")
+        data = describe_trace(reading)
     if out is not None:
         from reports.trace_page import render_trace_page
 
@@ -354,8 +356,7 @@ def convert(
     conversion.require_format(to)
     artifacts.require_writable(out.parent)
     with terminal.progress(quiet=quiet or as_json) as tell:
-        tell(f"reading {workload}")
-        reading = _read(workload, traffic)
+        reading = _read(workload, traffic, tell)
         tell(f"writing {out}")
         data = conversion.convert(reading, out, to=to)
     if as_json:
@@ -411,7 +412,9 @@ def generate(
         terminal.show_lines([f"written: {out}, {trace!r}"])
 
 
-def _read(workload: Path, flags: TrafficFlags) -> Any:
+def _read(workload: Path, flags: TrafficFlags, tell: Any, *, seed: int | None = None) -> Any:
+    """Return what was read of a file, with the rows on the way told."""
+    tell(f"reading {workload}")
     from simulations.ingest import parse_columns, read
 
     return read(
@@ -419,6 +422,11 @@ def _read(workload: Path, flags: TrafficFlags) -> Any:
         columns=parse_columns(flags.columns) if flags.columns else None,
         on_bad=flags.on_bad or "fail",  # type: ignore[arg-type]
         time_unit=flags.time_unit,
+        aggregate=flags.aggregate,
+        served_by=flags.served_by,
+        served_entities=flags.served_entities,
+        seed=seed or 0,
+        progress=lambda rows: tell(f"reading {workload}: {rows:,} rows"),
     )
 
 

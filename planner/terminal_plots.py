@@ -104,7 +104,7 @@ def _head(data: Mapping[str, Any], width: int) -> list[Line]:
 
 def _facts(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     dropped = [f"{numbers.count(n)} {one_line(reason)}" for reason, n in data["dropped"].items()]
-    rows = f"{numbers.count(data['rows_read'])} read, {numbers.count(data['requests'])} kept"
+    rows = f"{numbers.count(data['rows_read'])} read, {numbers.count(data['rows_kept'])} kept"
     facts = [("rows", f"{rows}; left out: {', '.join(dropped) if dropped else 'none'}")]
     facts += [("", one_line(row)) for row in data["bad_rows"]]
     if data["mean_rate_per_s"] is not None:

@@ -83,6 +83,8 @@ def test_burstgpt_leaves_its_failures_out_and_says_so(
     assert (reading.rows_read, reading.dropped) == (4, {"failed request (no output)": 2})
     assert reading.bad_rows == ()
     assert reading.notes == (
+        "2 endpoints, entities or models served this log (ChatGPT: 2 rows, GPT-4: 2 rows): what "
+        "has capacity of its own is sized on its own; choose with --served-by NAME",
         "2 of 4 rows are failed requests (failed request (no output): 2) and left out: what they "
         "would have cost is not in the trace",
     )

@@ -250,7 +250,8 @@ def test_a_mapping_must_fit(save: Callable[..., Path], columns: str, text: str) 
         ("arrival=t,arrival=u", "--columns: arrival is given twice"),
         (
             "when=t,input=i,output=o",
-            "--columns: 'when' is none of arrival, input, output, cached, status",
+            "--columns: 'when' is none of arrival, input, output, cached, status, served, requests, "
+            "mean_input, mean_output",
         ),
     ],
 )

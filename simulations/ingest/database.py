@@ -7,7 +7,7 @@ files as links in a private folder, the only paths that its locked configuration
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,6 +51,7 @@ class Table:
         header: of a CSV.
         is_sound: SQL that says whether a row has cells at all.
         parts: the tables of several files.
+        beside: tables of files that belong to the others and hold no requests.
     """
 
     source: Source
@@ -63,6 +64,7 @@ class Table:
     header: Header | None = None
     is_sound: str = "true"
     parts: tuple[Table, ...] = ()
+    beside: tuple[Table, ...] = ()
 
     @property
     def is_text(self) -> bool:
@@ -142,28 +144,38 @@ _REJECTS = {
 
 
 @contextmanager
-def opened(sources: Sequence[Source]) -> Iterator[Table]:
-    """Yield files as one table; whatever DuckDB says of them comes out as a `TraceError`."""
+def opened(
+    sources: Sequence[Source], *, is_beside: Callable[[Sequence[str]], bool] = lambda columns: False
+) -> Iterator[Table]:
+    """Yield files as one table; whatever DuckDB says of them comes out as a `TraceError`.
+
+    Args:
+        is_beside: whether a file with such columns holds no rows of the table.
+    """
     packed = {source.path: source.packing for source in sources}
     with (
         _as_trace_errors(sources),
         private_database([source.path for source in sources]) as (connection, aliases),
         kept_within_limit(packed, stop=connection.interrupt),
     ):
-        if sources[0].kind == "jsonl":
-            # Not every part need have all keys.
-            keys = {name: at for source in sources for name, at in read_keys(source).items()}
-            tables = [
-                _json_lines(source, connection, str(alias), keys)
-                for source, alias in zip(sources, aliases, strict=True)
-            ]
-        else:
-            read = _csv if sources[0].kind == "csv" else _parquet
-            tables = [
-                read(source, connection, str(alias))
-                for source, alias in zip(sources, aliases, strict=True)
-            ]
-        yield _joined([_with_counts(table) for table in tables])
+        # Not every part of JSON lines need have all keys.
+        own = [read_keys(source) if source.kind == "jsonl" else {} for source in sources]
+        every = {name: at for keys in own if not is_beside([*keys]) for name, at in keys.items()}
+        tables = []
+        for source, alias, keys in zip(sources, aliases, own, strict=True):
+            if source.kind == "jsonl":
+                known = keys if is_beside([*keys]) else every
+                tables.append(_json_lines(source, connection, str(alias), known))
+            else:
+                read = _csv if source.kind == "csv" else _parquet
+                tables.append(read(source, connection, str(alias)))
+        beside = tuple(table for table in tables if is_beside(table.columns))
+        parts = [_with_counts(table) for table in tables if not is_beside(table.columns)]
+        if not parts:
+            raise TraceError(
+                f"{shown(sources[0].path)} holds names of served entities, no requests"
+            )
+        yield replace(_joined(parts), beside=beside)
 
 
 @contextmanager
@@ -263,6 +275,12 @@ def _joined(tables: list[Table]) -> Table:
     first = tables[0]
     if len(tables) == 1:
         return first
+    other = next((table for table in tables if table.source.kind != first.source.kind), None)
+    if other is not None:
+        raise TraceError(
+            f"{shown(other.source.path)} is {other.source.kind} and {shown(first.source.path)} "
+            f"{first.source.kind}; parts of a trace must be of one kind"
+        )
     for table in tables:
         for what, mine, others in (
             ("columns", table.columns, first.columns),

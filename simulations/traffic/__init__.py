@@ -4,5 +4,6 @@ from simulations.traffic.description import Description, load_description
 from simulations.traffic.generator import generate
 from simulations.traffic.lengths import LogNormal
 from simulations.traffic.seasonal import SeasonalRate
+from simulations.traffic.spreading import spread
 
-__all__ = ["Description", "LogNormal", "SeasonalRate", "generate", "load_description"]
+__all__ = ["Description", "LogNormal", "SeasonalRate", "generate", "load_description", "spread"]

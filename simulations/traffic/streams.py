@@ -16,6 +16,7 @@ class Purpose(IntEnum):
     ARRIVALS = 0
     INPUT = 1
     OUTPUT = 2
+    WITHIN_BUCKET = 3
 
 
 def stream(seed: int, replication: int, purpose: Purpose) -> np.random.Generator:

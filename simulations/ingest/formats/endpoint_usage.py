@@ -12,4 +12,5 @@ ENDPOINT_USAGE = Layout(
     "input_token_count",
     "output_token_count",
     status="status_code",
+    served_by="served_entity_id",
 )

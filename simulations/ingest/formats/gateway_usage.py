@@ -6,5 +6,10 @@ Source: docs.databricks.com, ai-gateway/usage-tracking-beta, read 2026-11-22.
 from simulations.ingest.layout import Layout
 
 GATEWAY_USAGE = Layout(
-    "gateway_usage", "event_time", "input_tokens", "output_tokens", status="status_code"
+    "gateway_usage",
+    "event_time",
+    "input_tokens",
+    "output_tokens",
+    status="status_code",
+    served_by="endpoint_name",
 )

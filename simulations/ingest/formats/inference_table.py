@@ -20,6 +20,7 @@ def _layout(arrival: str, unit: str | None) -> Layout:
         CACHED_TOKENS,
         unit=unit,
         status="status_code",
+        served_by="served_entity_id",
         blank_is_none=True,
         payload=RESPONSE,
         sampled="sampling_fraction",
