@@ -51,6 +51,7 @@ class Table:
         header: of a CSV.
         is_sound: SQL that says whether a row has cells at all.
         parts: the tables of several files.
+        n_rows: where the file says it itself.
         beside: tables of files that belong to the others and hold no requests.
     """
 
@@ -65,6 +66,7 @@ class Table:
     is_sound: str = "true"
     parts: tuple[Table, ...] = ()
     beside: tuple[Table, ...] = ()
+    n_rows: int | None = None
 
     @property
     def is_text(self) -> bool:
@@ -259,6 +261,7 @@ def _parquet(source: Source, connection: duckdb.DuckDBPyConnection, alias: str) 
     cells = ", ".join(f"c{index}" for index in range(len(schema)))
     notes = connection.execute("SELECT key, value FROM parquet_kv_metadata(?)", [alias]).fetchall()
     said = dict(notes).get(EXTENT_KEY.encode())
+    ((n_rows,),) = connection.execute(f"SELECT count(*) FROM {scan}", [alias]).fetchall()
     return Table(
         source,
         connection,
@@ -267,6 +270,7 @@ def _parquet(source: Source, connection: duckdb.DuckDBPyConnection, alias: str) 
         tuple(name for name, *_ in schema),
         tuple(sql_type for _, sql_type, *_ in schema),
         None if said is None else parse_extent(said.decode(errors="replace")),
+        n_rows=n_rows,
     )
 
 
@@ -298,6 +302,7 @@ def _joined(tables: list[Table]) -> Table:
         parameters=tuple(alias for table in tables for alias in table.parameters),
         extent=None,
         parts=tuple(tables),
+        n_rows=None if first.n_rows is None else sum(table.n_rows or 0 for table in tables),
     )
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from simulations.ingest.clock import Clock
 from simulations.ingest.database import Table
-from simulations.ingest.rules import BROKEN_LINE, LEAST, MISSING, Rule, judge, rules
+from simulations.ingest.rules import BROKEN_LINE, LEAST, MISSING, Rule, is_plain, judge, rules
 from simulations.ticks import NEVER
 from simulations.trace import IntArray, TokenArray
 
@@ -137,20 +137,28 @@ def extract(
         progress: called now and then with the rows read so far.
     """
     judged_by = cells.rules
-    arrivals = _Growing(np.int64)
+    only_requests = (
+        cells.status is None
+        and cells.served_by is None
+        and cells.requests is None
+        and not cells.zero_output_failed
+    )
+    n_rows = table.n_rows or 0
+    arrivals = _Growing(np.int64, n_rows)
     names = [name for name in cells.tokens if name != "thinking_tokens"]
     if cells.requests is None:
-        tokens = {name: _Growing(np.int32) for name in names}
+        tokens = {name: _Growing(np.int32, n_rows) for name in names}
     else:
-        tokens = {name: _Growing(np.int64) for name in [*names, "requests"]}
+        tokens = {name: _Growing(np.int64, n_rows) for name in [*names, "requests"]}
     n_read = 0
     n_broken = np.zeros(1 + len(judged_by), np.int64)
     is_fault = np.array([False, *(rule.kind == "bad" for rule in judged_by)])
     first_broken: list[tuple[int, Rule]] = []
     for batch in _batches(table, cells):
-        verdict = judge(batch, judged_by)
         kept: Any = slice(None)
-        if verdict.any():
+        is_good = only_requests and is_plain(batch, cells.tokens)
+        verdict = None if is_good else judge(batch, judged_by)
+        if verdict is not None and verdict.any():
             kept = verdict == 0
             n_broken += np.bincount(verdict, minlength=len(n_broken))
             wrong = np.flatnonzero(is_fault[verdict])
@@ -161,7 +169,7 @@ def extract(
         arrivals.extend(batch["arrival_ticks"][kept])
         for name, column in tokens.items():
             column.extend(batch[name][kept])
-        n_read += len(verdict)
+        n_read += len(batch["arrival_fault"])
         progress(n_read)
     columns = {name: column.finish() for name, column in tokens.items()}
     counts = zip(judged_by, n_broken[1:].tolist(), strict=True)
@@ -271,11 +279,13 @@ class _Growing:
     """An array that is appended to; a quarter of it is spare at most."""
 
     dtype: Any
+    expected: int
     values: npt.NDArray[Any] = field(init=False)
     used: int = 0
 
     def __post_init__(self) -> None:
-        self.values = np.empty(0, self.dtype)
+        # numpy fills what an array grows by, which costs as much as reading it.
+        self.values = np.empty(self.expected, self.dtype)
 
     def extend(self, part: npt.NDArray[Any]) -> None:
         end = self.used + len(part)
