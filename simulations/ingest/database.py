@@ -28,6 +28,8 @@ EXTENT_KEY = "ptplan"
 """The key under which our own Parquet files hold their `Extent`."""
 
 _LOCKS = (
+    # It would be drawn on stdout, where results belong, wherever Python seems interactive.
+    "SET enable_progress_bar = false",
     "SET TimeZone = 'UTC'",
     "SET autoinstall_known_extensions = false",
     "SET autoload_known_extensions = false",
