@@ -292,7 +292,7 @@ BAD_ROWS = [
     (
         "5e7,1,1,0",
         "arrival too far from the first",
-        "arrival (column 'arrival_s') is '5e7'; must be within 1.46 years of the first row's",
+        "arrival (column 'arrival_s') is '5e7'; must be within 1.46 years of the first rows'",
     ),
     ("1,,1,0", "input_tokens missing", f"input_tokens is empty; {WHOLE}"),
     ("1,many,1,0", "input_tokens not a whole number", f"input_tokens is 'many'; {WHOLE}"),

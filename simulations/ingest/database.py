@@ -6,8 +6,9 @@ files as links in a private folder, the only paths that its locked configuration
 
 from __future__ import annotations
 
+import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +27,9 @@ from simulations.ingest.source import Source, diagnose
 
 EXTENT_KEY = "ptplan"
 """The key under which our own Parquet files hold their `Extent`."""
+
+MAX_OTHER_KEYS = 100
+"""Keys of JSON lines that are offered beside those that are looked for."""
 
 _LOCKS = (
     # It would be drawn on stdout, where results belong, wherever Python seems interactive.
@@ -149,11 +153,15 @@ _REJECTS = {
 
 @contextmanager
 def opened(
-    sources: Sequence[Source], *, is_beside: Callable[[Sequence[str]], bool] = lambda columns: False
+    sources: Sequence[Source],
+    *,
+    wanted: Collection[str] = (),
+    is_beside: Callable[[Sequence[str]], bool] = lambda columns: False,
 ) -> Iterator[Table]:
     """Yield files as one table; whatever DuckDB says of them comes out as a `TraceError`.
 
     Args:
+        wanted: keys of JSON lines, in lower case, that are read however many there are.
         is_beside: whether a file with such columns holds no rows of the table.
     """
     packed = {source.path: source.packing for source in sources}
@@ -163,7 +171,10 @@ def opened(
         kept_within_limit(packed, stop=connection.interrupt),
     ):
         # Not every part of JSON lines need have all keys.
-        own = [read_keys(source) if source.kind == "jsonl" else {} for source in sources]
+        own = [
+            _some_keys(read_keys(source), wanted) if source.kind == "jsonl" else {}
+            for source in sources
+        ]
         every = {name: at for keys in own if not is_beside([*keys]) for name, at in keys.items()}
         tables = []
         for source, alias, keys in zip(sources, aliases, own, strict=True):
@@ -257,6 +268,12 @@ def _json_lines(
     )
 
 
+def _some_keys(keys: dict[str, str], wanted: Collection[str]) -> dict[str, str]:
+    """Return the keys that are wanted and the first of the others: each is work for every line."""
+    first = {name: keys[name] for name in list(keys)[:MAX_OTHER_KEYS]}
+    return first | {name: at for name, at in keys.items() if name.strip().casefold() in wanted}
+
+
 def _parquet(source: Source, connection: duckdb.DuckDBPyConnection, alias: str) -> Table:
     scan = "read_parquet(?, hive_partitioning = false)"
     schema = connection.execute(f"DESCRIBE SELECT * FROM {scan}", [alias]).fetchall()
@@ -311,10 +328,15 @@ def _joined(tables: list[Table]) -> Table:
 def _with_counts(table: Table) -> Table:
     """Return a table with the token counts of its `response` column as further columns."""
     plain = [name.lower() for name in table.columns]
-    if plain.count(RESPONSE) != 1 or table.types[plain.index(RESPONSE)] != "VARCHAR":
+    if plain.count(RESPONSE) != 1:
         return table
     n_columns = len(plain)
-    counts = counts_in(f"c{plain.index(RESPONSE)}")
+    cell, sql_type = f"c{plain.index(RESPONSE)}", table.types[plain.index(RESPONSE)]
+    if sql_type == "BLOB":
+        cell = f"TRY(decode({cell}))"
+    elif sql_type != "VARCHAR":
+        cell = f"CAST(to_json({cell}) AS VARCHAR)"
+    counts = counts_in(cell)
     new = {name: sql for name, sql in counts.items() if name not in plain}
     cells = ", ".join(f"{sql} AS c{n_columns + at}" for at, sql in enumerate(new.values()))
     return replace(
@@ -340,5 +362,11 @@ def _as_trace_errors(sources: Sequence[Source]) -> Iterator[None]:
                 raise TraceError(f"{shown(source.path)} {what}") from None
         source = sources[0]
         kind = {"csv": "CSV", "jsonl": "JSON lines", "parquet": "Parquet"}[source.kind]
-        said = " ".join(str(error).split("Possible fixes")[0].split())[:300]
+        if "invalid state" in str(error) and source.kind == "csv":
+            raise TraceError(
+                f"{shown(source.path)} cannot be read as CSV: it has line ends of two kinds; make them "
+                "one, as `sed 's/\\r$//'` does"
+            ) from None
+        said = str(error).split("Possible fixes")[0].split("LINE 1:")[0]
+        said = " ".join(re.sub(r"file '[^']*ptplan-[^']*'", "the file", said).split())[:300]
         raise TraceError(f"{shown(source.path)} cannot be read as {kind}: {shown(said)}") from None

@@ -84,6 +84,13 @@ class Layout:
         """The names that a file must have to be of this layout."""
         return (self.arrival, self.input_tokens, self.output_tokens)
 
+    @property
+    def names(self) -> list[str]:
+        """All names that it may look for."""
+        more = (self.cached_tokens, self.payload, self.sampled, *self.marks)
+        named = (*self.required, *more, *(getattr(self, field) for field in OPTIONAL))
+        return [name for name in named if name is not None]
+
     def optional(self, columns: Sequence[str]) -> dict[str, str]:
         """Return field and column of what else is to be read: what is there or the user names."""
         there = {_plain(name) for name in columns}

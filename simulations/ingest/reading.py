@@ -75,6 +75,13 @@ LAYOUTS = (
 """What is recognised without being told, in the order in which it is tried."""
 
 
+FAR_S = 100_000_000_000
+"""Seconds from 1970 to the year 5138: nobody's date, but any date since 1973 in milliseconds."""
+
+N_ZONES_LOOKED_AT = 10_000
+"""Rows of dates as text whose zones are looked at."""
+
+
 @dataclass(frozen=True)
 class Reading:
     """A trace with all that is to be said of how it was read.
@@ -214,7 +221,9 @@ def read(
     names = (
         [] if served_entities is None else [identify(part) for part in parts_of(served_entities)]
     )
-    with opened([*sources, *names], is_beside=is_served_entities) as table:
+    layouts = [*LAYOUTS] if columns is None else [*LAYOUTS, mapped(columns)]
+    wanted = {name.strip().casefold() for layout in layouts for name in layout.names}
+    with opened([*sources, *names], wanted=wanted, is_beside=is_served_entities) as table:
         beside = {apart.source.path for apart in table.beside}
         for source in names:
             if source.path not in beside:
@@ -326,13 +335,21 @@ def _cells(table: Table, layout: Layout, unit_clock: Clock | None) -> tuple[Cell
             raise TraceError(f"column {arrival} holds dates; a time unit is for numbers")
         if sql_type != "TIMESTAMP WITH TIME ZONE" and not _has_zone(first):
             notes.append(f"{arrival} has no time zone; read as UTC")
+        if sql_type == "VARCHAR":
+            notes += _zone_notes(table, arrival_cell, arrival)
     elif unit_clock is None and layout.unit is None:
         if not layout.is_mapped:
             what = layout.unit_note or "not dates"
             raise TraceError(
                 f"column {arrival} holds numbers, {what}; say their unit with --time-unit"
             )
-        notes.append(f"{arrival} is a number; read as seconds, as no --time-unit was given")
+        text = f"{arrival} is a number; read as seconds, as no --time-unit was given"
+        if zero > FAR_S * 10**clock.decimals:
+            text += (
+                "; as seconds since 1970 that is beyond the year 5000: if it is milliseconds, "
+                "microseconds or nanoseconds, give --time-unit ms, us or ns"
+            )
+        notes.append(text)
     elif unit_clock is None and layout.unit_note is not None:
         notes.append(layout.unit_note)
     cells = Cells(
@@ -351,6 +368,18 @@ def _cells(table: Table, layout: Layout, unit_clock: Clock | None) -> tuple[Cell
         has_means=layout.has_means,
     )
     return cells, notes
+
+
+def _zone_notes(table: Table, cell: str, arrival: str) -> list[str]:
+    """Return what is to be said of dates some of which have a zone and some not."""
+    has_zone = f"NOT regexp_matches({cell}, '^[^T ]*([T ][0-9:.]*)?$')"
+    found = table.rows(
+        f"SELECT DISTINCT {has_zone} FROM (SELECT trim({cell}) AS {cell} FROM {table.scan} "
+        f"LIMIT {N_ZONES_LOOKED_AT}) WHERE {cell} <> ''"
+    )
+    if {has for (has,) in found} != {True, False}:
+        return []
+    return [f"{arrival} has a time zone in some rows only; in the others it was read as UTC"]
 
 
 def _refuse_other_rows(layout: Layout, wish: _Wish) -> None:

@@ -20,6 +20,9 @@ from simulations.ingest.rules import BROKEN_LINE, LEAST, MISSING, Rule, is_plain
 from simulations.ticks import NEVER
 from simulations.trace import IntArray, TokenArray
 
+N_PROBED = 101
+"""Arrivals that are looked at beforehand."""
+
 CHOSEN = "chosen"
 """The variable of DuckDB that holds what `served_by` may be."""
 
@@ -109,7 +112,9 @@ class Rows:
 
 
 def probe(table: Table, cell: str, clocks: Sequence[Clock]) -> tuple[Clock, int, str] | None:
-    """Return the first clock that reads the first readable cell, that instant, and its text.
+    """Return the first clock that reads the first readable cell, a usual instant, and its text.
+
+    The instant is the median of the first few, so that one that is far off does not make the others so.
 
     None if no cell of the column can be read by any of them.
     """
@@ -117,14 +122,16 @@ def probe(table: Table, cell: str, clocks: Sequence[Clock]) -> tuple[Clock, int,
     readable = " OR ".join(f"({instant}) IS NOT NULL" for instant in instants)
     selected = ", ".join(f"CAST({instant} AS VARCHAR)" for instant in instants)
     found = table.rows(
-        f"SELECT {selected}, CAST({cell} AS VARCHAR) FROM {table.scan} WHERE {readable} LIMIT 1"
+        f"SELECT {selected}, CAST({cell} AS VARCHAR) FROM {table.scan} WHERE {readable} LIMIT {N_PROBED}"
     )
-    for *read, text in found:
-        for clock, instant in zip(clocks, read, strict=True):
-            if instant is not None:
-                with localcontext(prec=60):
-                    return clock, int(Decimal(instant).scaleb(clock.decimals)), text
-    return None
+    if not found:
+        return None
+    *first, text = found[0]
+    place = next(at for at, instant in enumerate(first) if instant is not None)
+    with localcontext(prec=60):
+        usual = sorted(Decimal(row[place]) for row in found if row[place] is not None)
+        clock = clocks[place]
+        return clock, int(usual[(len(usual) - 1) // 2].scaleb(clock.decimals)), text
 
 
 def extract(

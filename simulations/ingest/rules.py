@@ -110,7 +110,7 @@ def rules(
     for fault, reason in enumerate(ARRIVAL_FAULTS, start=1):
         must = f"must be {arrival_must_be}"
         if reason == ARRIVAL_FAULTS[-1]:
-            must = "must be within 1.46 years of the first row's"
+            must = "must be within 1.46 years of the first rows'"
         found.append(Rule("arrival", _equals("arrival_fault", fault), reason, must))
     if has_sums:
         return found + _sum_rules(tokens)
