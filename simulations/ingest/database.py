@@ -58,6 +58,7 @@ class Table:
         is_sound: SQL that says whether a row has cells at all.
         parts: the tables of several files.
         n_rows: where the file says it itself.
+        order: where each column stands in the file, where that is not its place here.
         beside: tables of files that belong to the others and hold no requests.
     """
 
@@ -73,6 +74,7 @@ class Table:
     parts: tuple[Table, ...] = ()
     beside: tuple[Table, ...] = ()
     n_rows: int | None = None
+    order: tuple[int, ...] | None = None
 
     @property
     def is_text(self) -> bool:
@@ -138,6 +140,16 @@ class Table:
         ).fetchall()
         return [(line, text or "", _REJECTS.get(why, why.lower())) for line, text, why in lines]
 
+
+_ALIKE = (
+    {
+        f"{sign}{kind}"
+        for sign in ("", "U")
+        for kind in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
+    },
+    {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"},
+)
+"""Types that parts of one trace may mix: no value is changed by it."""
 
 _REJECTED = "reject_errors JOIN reject_scans USING (scan_id, file_id)"
 
@@ -294,7 +306,7 @@ def _parquet(source: Source, connection: duckdb.DuckDBPyConnection, alias: str) 
 
 
 def _joined(tables: list[Table]) -> Table:
-    """Return the tables of files as one, in their order; columns must be the same."""
+    """Return the tables of files as one, in their order; columns must be the same, in any order."""
     first = tables[0]
     if len(tables) == 1:
         return first
@@ -304,12 +316,13 @@ def _joined(tables: list[Table]) -> Table:
             f"{shown(other.source.path)} is {other.source.kind} and {shown(first.source.path)} "
             f"{first.source.kind}; parts of a trace must be of one kind"
         )
+    tables = [_aligned(table, first) for table in tables]
     for table in tables:
-        for what, mine, others in (
-            ("columns", table.columns, first.columns),
-            ("types", table.types, first.types),
+        for what, same in (
+            ("columns", table.columns == first.columns),
+            ("types", all(map(_fit, table.types, first.types))),
         ):
-            if mine != others:
+            if not same:
                 raise TraceError(
                     f"{shown(table.source.path)} has other {what} than {shown(first.source.path)}; "
                     "parts of a trace must have the same"
@@ -323,6 +336,28 @@ def _joined(tables: list[Table]) -> Table:
         parts=tuple(tables),
         n_rows=None if first.n_rows is None else sum(table.n_rows or 0 for table in tables),
     )
+
+
+def _aligned(table: Table, first: Table) -> Table:
+    """Return a table with its columns in the order of another's, where they are the same."""
+    mine = {name.strip().casefold(): at for at, name in enumerate(table.columns)}
+    theirs = [name.strip().casefold() for name in first.columns]
+    if table.columns == first.columns or len(mine) < len(table.columns) or {*mine} != {*theirs}:
+        return table
+    order = tuple(mine[name] for name in theirs)
+    cells = ", ".join(f"c{at} AS c{place}" for place, at in enumerate(order))
+    return replace(
+        table,
+        scan=f"(SELECT {cells} FROM {table.scan})",
+        columns=first.columns,
+        types=tuple(table.types[at] for at in order),
+        order=order,
+    )
+
+
+def _fit(mine: str, other: str) -> bool:
+    """Return whether columns of two types are one: DuckDB takes the wider."""
+    return mine == other or any({mine, other} <= alike for alike in _ALIKE)
 
 
 def _with_counts(table: Table) -> Table:

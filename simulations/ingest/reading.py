@@ -294,8 +294,9 @@ def _read(table: Table, path: Path, wish: _Wish) -> Reading:
     n_duplicates = 0 if wish.bucket else count_duplicates(trace)
     if n_duplicates:
         notes.append(
-            f"exact duplicates: {n_duplicates:,} requests equal another in arrival and all token "
-            "counts; kept, as a coarse clock makes them too"
+            f"exact duplicates: {n_duplicates:,} "
+            f"{'request equals' if n_duplicates == 1 else 'requests equal'} another in arrival and all "
+            "token counts; kept, as a coarse clock makes them too"
         )
     sources = [part.source for part in table.parts or (table,)]
     return Reading(
