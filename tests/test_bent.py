@@ -354,6 +354,24 @@ def test_answers_in_parquet_need_not_be_text(tmp_path: Path, kind: str) -> None:
     assert reading.trace.input_tokens.tolist() == [5, 6, 7]
 
 
+def test_a_log_of_answers_in_parquet_is_read_from_its_structs(tmp_path: Path) -> None:
+    usage = [
+        {
+            "prompt_tokens": at + 5,
+            "x'; --": 1,
+            "completion_tokens": 2,
+            "prompt_tokens_details": {"cached_tokens": at},
+        }
+        for at in range(3)
+    ]
+    path = tmp_path / "sent"
+    path.write_bytes(parquet(id=["a"] * 3, usage=usage, created=[7, 8, 9]))
+    reading = assert_honest(path)
+    assert reading is not None
+    assert (reading.format, reading.trace.input_tokens.tolist()) == ("openai", [5, 6, 7])
+    assert reading.trace.cached_tokens.tolist() == [0, 1, 2]
+
+
 def test_a_log_with_thousands_of_keys_is_read(tmp_path: Path) -> None:
     row = {f"key {at}": at for at in range(3000)}
     row |= {"timestamp": 0, "input_length": 5, "output_length": 1, "hash_ids": 0}

@@ -57,7 +57,7 @@ class Table:
         header: of a CSV.
         is_sound: SQL that says whether a row has cells at all.
         parts: the tables of several files.
-        n_rows: where the file says it itself.
+        n_rows: about how many, where the file says it or its size does; room is made for so many.
         order: where each column stands in the file, where that is not its place here.
         beside: tables of files that belong to the others and hold no requests.
     """
@@ -140,6 +140,9 @@ class Table:
         ).fetchall()
         return [(line, text or "", _REJECTS.get(why, why.lower())) for line, text, why in lines]
 
+
+_MAX_DEPTH = 4
+"""Of structs, as of the keys of JSON lines."""
 
 _ALIKE = (
     {
@@ -251,7 +254,20 @@ def _csv(source: Source, connection: duckdb.DuckDBPyConnection, alias: str) -> T
         f"compression = '{_compression(source)}', store_rejects = true, hive_partitioning = false)"
     )
     varchar = ("VARCHAR",) * len(cells)
-    return Table(source, connection, (alias,), scan, header.columns, varchar, header.extent, header)
+    n_rows = None
+    if source.packing is None:
+        n_rows = source.path.stat().st_size * source.head.count(b"\n") // len(source.head)
+    return Table(
+        source,
+        connection,
+        (alias,),
+        scan,
+        header.columns,
+        varchar,
+        header.extent,
+        header,
+        n_rows=n_rows,
+    )
 
 
 def _json_lines(
@@ -289,7 +305,17 @@ def _some_keys(keys: dict[str, str], wanted: Collection[str]) -> dict[str, str]:
 def _parquet(source: Source, connection: duckdb.DuckDBPyConnection, alias: str) -> Table:
     scan = "read_parquet(?, hive_partitioning = false)"
     schema = connection.execute(f"DESCRIBE SELECT * FROM {scan}", [alias]).fetchall()
+    names = [name for name, *_ in schema]
     cells = ", ".join(f"c{index}" for index in range(len(schema)))
+    scan += f" AS cells({cells})"
+    inside = (
+        _inside(source.path) if any(kind.startswith("STRUCT(") for _, kind, *_ in schema) else {}
+    )
+    if inside:
+        further = ", ".join(f"{sql} AS c{at}" for at, sql in enumerate(inside.values(), len(names)))
+        scan = f"(SELECT *, {further} FROM {scan})"
+        names += inside
+        schema = connection.execute(f"DESCRIBE SELECT * FROM {scan}", [alias]).fetchall()
     notes = connection.execute("SELECT key, value FROM parquet_kv_metadata(?)", [alias]).fetchall()
     said = dict(notes).get(EXTENT_KEY.encode())
     ((n_rows,),) = connection.execute(f"SELECT count(*) FROM {scan}", [alias]).fetchall()
@@ -297,12 +323,40 @@ def _parquet(source: Source, connection: duckdb.DuckDBPyConnection, alias: str) 
         source,
         connection,
         (alias,),
-        f"{scan} AS cells({cells})",
-        tuple(name for name, *_ in schema),
+        scan,
+        tuple(names),
         tuple(sql_type for _, sql_type, *_ in schema),
         None if said is None else parse_extent(said.decode(errors="replace")),
         n_rows=n_rows,
     )
+
+
+def _inside(path: Path) -> dict[str, str]:
+    """Return what stands in the structs of a Parquet file, as `outer.inner`, and SQL for each."""
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        schema = parquet.read_schema(path)
+    except (pyarrow.ArrowException, OSError):
+        return {}
+    found = {}
+    at_hand = [(field.name, f"c{at}", field.type, 1) for at, field in enumerate(schema)]
+    for name, sql, kind, depth in at_hand:
+        if depth > 1:
+            found[name] = sql
+        if pyarrow.types.is_struct(kind) and depth < _MAX_DEPTH:
+            # By place: a name in a file never becomes SQL.
+            at_hand += [
+                (
+                    f"{name}.{inner.name}",
+                    f"struct_extract_at({sql}, {place})",
+                    inner.type,
+                    depth + 1,
+                )
+                for place, inner in enumerate(kind, start=1)
+            ]
+    return found
 
 
 def _joined(tables: list[Table]) -> Table:
