@@ -211,8 +211,7 @@ def recommend(
     offer = question.offer_of(model)
     objective = question.objective_of(promise)
     with terminal.progress(quiet=quiet or as_json) as tell:
-        tell(f"reading {workload}")
-        reading = _read(workload, traffic)
+        reading = _read(workload, traffic, tell, seed=behaviour.seed)
         _tell_compiling(tell)
         made = recommend_range(
             reading.trace,
@@ -291,8 +290,7 @@ def simulate(
     objective = question.objective_of(promise)
     capacity = _capacity(offer, min_chunks, max_chunks, units)
     with terminal.progress(quiet=quiet or as_json) as tell:
-        tell(f"reading {workload}")
-        reading = _read(workload, traffic)
+        reading = _read(workload, traffic, tell, seed=behaviour.seed)
         _tell_compiling(tell)
         scenario = Scenario(
             offer.service,
@@ -328,6 +326,7 @@ def describe(
     config: Config = None,
     json: Json = False,
     output: Form = "text",
+    quiet: Quiet = False,
     traffic: TrafficFlags,
 ) -> None:
     """Say what a trace holds: rates, peaks, lengths, and what was dropped."""
@@ -337,7 +336,10 @@ def describe(
     as_json = _wants_json(json, output)
     if out is not None:
         artifacts.require_writable(out.parent)
-    data = describe_trace(_read(workload, traffic))
+    with terminal.progress(quiet=quiet or as_json) as tell:
+        reading = _read(workload, traffic, tell)
+        tell("counting")
+        data = describe_trace(reading)
     if out is not None:
         from reports.trace_page import render_trace_page
 
@@ -348,6 +350,46 @@ def describe(
     terminal_plots.show_description(data)
     if out is not None:
         terminal.show_lines([f"written: {out}"])
+
+
+@app.command(cls=GroupedCommand)
+@takes(TrafficFlags)
+def convert(
+    workload: Workload,
+    *,
+    to: Annotated[
+        str,
+        typer.Option(
+            help="the format to write",
+            metavar="mooncake|azure|burstgpt|vidur|parquet",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(help="the file to write; .gz is gzipped", metavar="FILE", show_default=False),
+    ],
+    config: Config = None,
+    json: Json = False,
+    output: Form = "text",
+    quiet: Quiet = False,
+    traffic: TrafficFlags,
+) -> None:
+    """Write a trace in another format, and say what is lost."""
+    from planner import artifacts, conversion, terminal
+
+    as_json = _wants_json(json, output)
+    conversion.require_format(to)
+    artifacts.require_writable(out.parent)
+    with terminal.progress(quiet=quiet or as_json) as tell:
+        reading = _read(workload, traffic, tell)
+        tell(f"writing {out}")
+        data = conversion.convert(reading, out, to=to)
+    if as_json:
+        terminal.show_text(artifacts.to_json(data))
+        return
+    terminal.show_lines(conversion.sentences(data))
+    terminal.show_lines(data["warnings"], mark="!")
 
 
 @app.command(cls=GroupedCommand)
@@ -362,6 +404,9 @@ def generate(
     seed: Annotated[
         int | None, typer.Option(help="instead of the description's", show_default=False)
     ] = None,
+    config: Config = None,
+    json: Json = False,
+    output: Form = "text",
     quiet: Quiet = False,
 ) -> None:
     """Make traffic from a description."""
@@ -372,17 +417,30 @@ def generate(
     from simulations.traffic import generate as generate_traffic
     from simulations.traffic import load_description
 
+    as_json = _wants_json(json, output)
     artifacts.require_writable(out.parent)
     described = load_description(description)
     if seed is not None:
         described = replace(described, seed=seed)
     trace = generate_traffic(described)
     write_trace(trace, out)
-    if not quiet:
+    if as_json:
+        facts = {
+            "path": str(out),
+            "requests": len(trace),
+            "span_s": trace.span_s,
+            "input_tokens": int(trace.input_tokens.sum(dtype="int64")),
+            "output_tokens": int(trace.output_tokens.sum(dtype="int64")),
+            "seed": described.seed,
+        }
+        terminal.show_text(artifacts.to_json(facts))
+    elif not quiet:
         terminal.show_lines([f"written: {out}, {trace!r}"])
 
 
-def _read(workload: Path, flags: TrafficFlags) -> Any:
+def _read(workload: Path, flags: TrafficFlags, tell: Any, *, seed: int | None = None) -> Any:
+    """Return what was read of a file, with the rows on the way told."""
+    tell(f"reading {workload}")
     from simulations.ingest import parse_columns, read
 
     return read(
@@ -390,6 +448,11 @@ def _read(workload: Path, flags: TrafficFlags) -> Any:
         columns=parse_columns(flags.columns) if flags.columns else None,
         on_bad=flags.on_bad or "fail",  # type: ignore[arg-type]
         time_unit=flags.time_unit,
+        aggregate=flags.aggregate,
+        served_by=flags.served_by,
+        served_entities=flags.served_entities,
+        seed=seed or 0,
+        progress=lambda rows: tell(f"reading {workload}: {rows:,} rows"),
     )
 
 

@@ -38,15 +38,23 @@ class TrafficFlags:
 
     columns: Annotated[
         Text,
-        _option(
-            "which columns are which", TRAFFIC, metavar="arrival=A,input=B,output=C[,cached=D]"
-        ),
+        _option("which columns are which", TRAFFIC, metavar="arrival=A,input=B,output=C[,...]"),
     ] = None
     on_bad: Annotated[
         Text, _option("what to do with bad rows [fail]", TRAFFIC, metavar="fail|drop")
     ] = None
     time_unit: Annotated[
         Text, _option("unit of numeric arrival times", TRAFFIC, metavar="s|ms|us|ns|min")
+    ] = None
+    aggregate: Annotated[
+        Text,
+        _option("each row is the sum of a time", TRAFFIC, metavar="second|minute|hour"),
+    ] = None
+    served_by: Annotated[
+        Text, _option("only what this endpoint or entity served", TRAFFIC, metavar="NAME")
+    ] = None
+    served_entities: Annotated[
+        Text, _option("export of system.serving.served_entities", TRAFFIC, metavar="FILE")
     ] = None
 
 

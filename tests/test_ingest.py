@@ -7,6 +7,8 @@ import gzip
 import hashlib
 import io
 import itertools
+import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -250,7 +252,8 @@ def test_a_mapping_must_fit(save: Callable[..., Path], columns: str, text: str) 
         ("arrival=t,arrival=u", "--columns: arrival is given twice"),
         (
             "when=t,input=i,output=o",
-            "--columns: 'when' is none of arrival, input, output, cached, status",
+            "--columns: 'when' is none of arrival, input, output, cached, status, served, requests, "
+            "mean_input, mean_output",
         ),
     ],
 )
@@ -289,7 +292,7 @@ BAD_ROWS = [
     (
         "5e7,1,1,0",
         "arrival too far from the first",
-        "arrival (column 'arrival_s') is '5e7'; must be within 1.46 years of the first row's",
+        "arrival (column 'arrival_s') is '5e7'; must be within 1.46 years of the first rows'",
     ),
     ("1,,1,0", "input_tokens missing", f"input_tokens is empty; {WHOLE}"),
     ("1,many,1,0", "input_tokens not a whole number", f"input_tokens is 'many'; {WHOLE}"),
@@ -727,3 +730,16 @@ def test_burstgpt_is_read_without_its_failures(shared: Path) -> None:
     columns = parse_columns("arrival=timestamp,input=request tokens,output=response tokens")
     with pytest.raises(TraceError, match=r"line 22: .* 17 of 400 rows are bad"):
         load_trace(path, columns=columns)
+
+
+def test_reading_prints_nothing(tmp_path: Path) -> None:
+    """DuckDB would draw a bar on stdout where there is no script, in a notebook among others."""
+    source = (
+        "from simulations.ingest.database import private_database\n"
+        "with private_database([]) as (database, _):\n"
+        "    print(database.execute(\"SELECT current_setting('enable_progress_bar')\").fetchall())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", source], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout == "[(False,)]\n"

@@ -6,6 +6,7 @@ from simulations.traffic.futures import RECORDED, Change, Futures
 from simulations.traffic.generator import generate
 from simulations.traffic.lengths import LogNormal
 from simulations.traffic.seasonal import SeasonalRate
+from simulations.traffic.spreading import spread
 
 __all__ = [
     "RECORDED",
@@ -17,4 +18,5 @@ __all__ = [
     "SeasonalRate",
     "generate",
     "load_description",
+    "spread",
 ]

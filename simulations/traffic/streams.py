@@ -19,6 +19,7 @@ class Purpose(IntEnum):
     BLOCKS = 20
     THINNING = 21
     ENDPOINT = 22
+    WITHIN_BUCKET = 3
 
 
 def stream(seed: int, replication: int, purpose: Purpose) -> np.random.Generator:
