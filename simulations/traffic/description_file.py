@@ -112,7 +112,7 @@ _COSINE = {
     "peak_hour": float,
     "weekend_factor": float,
 }
-_STEPS = {"per_s": list, "step_s": float, "begins": str}
+_STEPS = {"per_s": list, "step_s": float, "begins": str, "between": str}
 
 
 def _description(document: Mapping[str, Any], name: str) -> Description:
@@ -347,7 +347,8 @@ def description_text(description: Description, *, head: str = "") -> str:
     lines += ["", "[rate]"]
     rate = description.rate
     if isinstance(rate, SteppedRate):
-        lines += _pairs(step_s=rate.step_s, begins=rate.begins, per_s=rate.rates_per_s)
+        lines += _pairs(step_s=rate.step_s, begins=rate.begins, between=rate.between)
+        lines += _pairs(per_s=rate.rates_per_s)
     else:
         lines += _pairs(**{key: getattr(rate, key) for key in _COSINE})
     if description.growth_per_week_fraction:

@@ -15,20 +15,21 @@ import numpy as np
 
 from simulations.errors import TraceError
 from simulations.statistics import WINDOWS_S, Hole, find_holes
-from simulations.trace import Trace
+from simulations.trace import IntArray, Trace
 from simulations.traffic import arrivals, fit_bursts
 from simulations.traffic.bursts import Bursts
 from simulations.traffic.clients import Client
 from simulations.traffic.description import Description
 from simulations.traffic.fit_lengths import cached_fraction, fit_lengths, rank_correlation
-from simulations.traffic.fit_rate import fit_rate, week_s
-from simulations.traffic.windows import windows
+from simulations.traffic.fit_rate import fit_rate, in_lines
+from simulations.traffic.stepped import SteppedRate
+from simulations.traffic.windows import gaps_cv, windows
 
 FEWEST_REQUESTS = 100
 SHORTEST_S = 60.0
 
-GOOD_ENOUGH = 0.15
-"""One kind of bursts will do if it is no further off the dispersion of any window."""
+SIMPLER = 1.25
+"""A mixture of clients must be so many times nearer to the peaks than one kind of bursts."""
 
 TRIALS = 3
 MOST_TRIED_REQUESTS = 20_000_000
@@ -83,43 +84,40 @@ def fit(trace: Trace, *, name: str = "fitted") -> Fit:
         start=start,
         name=name,
     )
-    described, words = _with_bursts(plain, trace, holes)
+    described, words = _with_bursts(plain, rate, trace, holes)
     return Fit(described, rate_words, words, holes)
 
 
 def _with_bursts(
-    plain: Description, trace: Trace, holes: tuple[Hole, ...]
+    plain: Description, rate: SteppedRate, trace: Trace, holes: tuple[Hole, ...]
 ) -> tuple[Description, str]:
     """Return a description with the simplest burst process that will do, and its name."""
-    rate = plain.rate
-    assert not isinstance(rate, fit_bursts.Renewal)
-    start_week_s = week_s(plain.start)
-    excess = fit_bursts.excess_of(trace, rate, holes, start_week_s=start_week_s)  # type: ignore[arg-type]
-    if not len(excess.widths_s) or excess.allows(1.0):
+    start_week_s = plain.start_week_s
+    excess = fit_bursts.excess_of(trace, rate, holes, start_week_s=start_week_s)
+    lines = in_lines(rate)
+    if lines is not None:
+        # A rate that goes up and down in steps looks like bursts, one in lines less so; a jump, the other way.
+        along = fit_bursts.excess_of(trace, lines, holes, start_week_s=start_week_s)
+        if along.dispersion.sum() < excess.dispersion.sum():
+            rate, excess = lines, along
+    plain = replace(plain, rate=rate)
+    if not len(excess.widths_s) or excess.allows(np.ones(len(excess.widths_s))):
         return plain, "Poisson"
-    c = float(np.average(excess.dispersion, weights=1 / excess.error**2))
-    if excess.allows(c):
-        gaps = fit_bursts.renewal_of(c, trace, rate, start_week_s=start_week_s)  # type: ignore[arg-type]
-        words = "Poisson" if gaps.gaps == "poisson" else f"{gaps.gaps.title()} gaps"
-        return replace(plain, bursts=Bursts(gaps)), words
-    tried = list(_bursty(plain, excess, trace))
-    measured = _peaks(trace.arrival_ticks, trace.span_s, holes)
+    gaps = fit_bursts.renewal_that_fits(excess)
+    if gaps is not None:
+        return replace(plain, bursts=Bursts(gaps)), f"{gaps.gaps.title()} gaps"
+    tried = list(_bursty(plain, excess))
+    measured = _unevenness(trace.arrival_ticks, trace.span_s, holes)
     n_trials = max(1, min(TRIALS, MOST_TRIED_REQUESTS // (len(trace) * len(tried))))
-    return min(tried, key=lambda one: _off(one[0], measured, n_trials))
+    offs = [_off(one, measured, n_trials) * (SIMPLER if one.clients else 1.0) for one, _ in tried]
+    return tried[int(np.argmin(offs))]
 
 
-def _bursty(
-    plain: Description, excess: fit_bursts.Excess, trace: Trace
-) -> Iterator[tuple[Description, str]]:
+def _bursty(plain: Description, excess: fit_bursts.Excess) -> Iterator[tuple[Description, str]]:
     """Yield descriptions whose dispersion is the trace's, and their names."""
     one = fit_bursts.one_modulation(excess)
-    if one.variances and one.off <= GOOD_ENOUGH:
-        gaps = fit_bursts.renewal_of(
-            one.c,
-            trace,
-            plain.rate,
-            start_week_s=week_s(plain.start),  # type: ignore[arg-type]
-        )
+    if one.variances and one.off <= fit_bursts.GOOD_ENOUGH:
+        gaps = fit_bursts.gaps_of(one.c)
         for on_fraction in fit_bursts.ON_FRACTIONS:
             bursts = fit_bursts.single(one, gaps, on_fraction)
             if bursts is not None:
@@ -130,8 +128,7 @@ def _bursty(
             clients = fit_bursts.mixture(many, on_fraction)
             yield replace(plain, clients=clients), _mixture_words(clients)
     else:
-        gaps = fit_bursts.Renewal("gamma", math.sqrt(many.c))
-        yield replace(plain, bursts=Bursts(gaps)), "Gamma gaps"
+        yield replace(plain, bursts=Bursts(fit_bursts.gaps_of(many.c))), "Gamma gaps"
 
 
 def _single_words(bursts: Bursts) -> str:
@@ -153,26 +150,25 @@ def _mixture_words(clients: tuple[Client, ...]) -> str:
     ).replace("%", " %")
 
 
-def _peaks(
-    arrival_ticks: fit_bursts.npt.NDArray[np.int64], span_s: float, holes: tuple[Hole, ...]
-) -> list[tuple[float | None, float | None]]:
-    found = [windows(arrival_ticks, span_s, width_s, holes) for width_s in WINDOWS_S.values()]
-    return [(one.dispersion, one.peak_to_mean) for one in found]
+def _unevenness(
+    arrival_ticks: IntArray, span_s: float, holes: tuple[Hole, ...]
+) -> list[float | None]:
+    """Return dispersion and peak-to-mean at each window, and the CV of the gaps."""
+    counted = [windows(arrival_ticks, span_s, width_s, holes) for width_s in WINDOWS_S.values()]
+    dispersion = [one.dispersion for one in counted]
+    return [*dispersion, *(one.peak_to_mean for one in counted), gaps_cv(arrival_ticks, holes)]
 
 
-def _off(
-    description: Description, measured: list[tuple[float | None, float | None]], n_trials: int
-) -> float:
-    """Return how far dispersion and peaks of generated arrivals are from those measured, in logarithms."""
+def _off(description: Description, measured: list[float | None], n_trials: int) -> float:
+    """Return how far generated arrivals are from what was measured, in logarithms added up."""
     logs = []
     for replication in range(n_trials):
         ticks = arrivals.draw(description, replication=replication).ticks
-        made = _peaks(ticks, description.duration_s, ())
+        made = _unevenness(ticks, description.duration_s, ())
         logs.append(
             [
-                math.log(max(one or 0.0, 1e-6) / theirs) if theirs else 0.0
-                for ours, theirs_pair in zip(made, measured, strict=True)
-                for one, theirs in zip(ours, theirs_pair, strict=True)
+                math.log(max(ours or 0.0, 1e-6) / theirs) if theirs else 0.0
+                for ours, theirs in zip(made, measured, strict=True)
             ]
         )
     return float(np.abs(np.median(logs, axis=0)).sum())

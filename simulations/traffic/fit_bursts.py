@@ -13,16 +13,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, stats
+from scipy import optimize
 
 from simulations.statistics import Hole
-from simulations.ticks import TICKS_PER_S
 from simulations.trace import Trace
 from simulations.traffic.bursts import Bursts
 from simulations.traffic.clients import Client
 from simulations.traffic.on_off import OnOff, held_fraction
 from simulations.traffic.renewal import LEAST_CV, MOST_CV, Renewal
 from simulations.traffic.stepped import SteppedRate
+from simulations.traffic.streams import Purpose, stream
 from simulations.traffic.windows import windows
 
 WIDTHS_S = (1, 10, 60, 300, 1800)
@@ -36,8 +36,17 @@ SIGMAS = 4.0
 SLACK = 0.1
 """And in shares of it, since a rate in steps is not the rate."""
 
+RIPPLE = 0.0005
+"""Variance of the multiplier (2 % of the rate) that is the rate's own, since it is known by steps."""
+
 ON_FRACTIONS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5)
 """Shares of time in bursts that are tried; variance and duration leave them open, peaks do not."""
+
+GOOD_ENOUGH = 0.1
+"""One kind of bursts will do if it is no further off the dispersion of any window, relative, beyond two errors."""
+
+DRAWN_POINTS = 200_000
+"""From which the dispersion of a renewal process is taken: to about 1 % in windows of ten."""
 
 STEADIEST_SHARE = 0.05
 """Of the traffic, that a mixture leaves to the client without bursts."""
@@ -52,18 +61,27 @@ class Excess:
     Args:
         widths_s: of the windows [n].
         dispersion: mean square off the expected count, over the expected count [n].
-        weight: what the square of the modulation is multiplied by: expected count of a request's window [n].
-        error: standard error of the dispersion of Poisson counts [n].
+        weight: what the variance of the modulation is multiplied by: expected count of a request's window [n].
+        error: relative standard error of the dispersion of Poisson counts [n].
+        counts: mean expected count of a window [n].
     """
 
     widths_s: FloatArray
     dispersion: FloatArray
     weight: FloatArray
     error: FloatArray
+    counts: FloatArray
 
-    def allows(self, c: float) -> bool:
-        """Return whether gaps alone, of dispersion c, explain every window."""
-        return bool((np.abs(self.dispersion - c) <= c * (SIGMAS * self.error + SLACK)).all())
+    def allows(self, dispersion: FloatArray) -> bool:
+        """Return whether chance may have made what is seen of this dispersion [n]."""
+        apart = np.abs(self.dispersion - dispersion)
+        ripple = np.minimum(self.weight * RIPPLE, 1.0)
+        return bool((apart <= dispersion * (SIGMAS * self.error + SLACK) + ripple).all())
+
+    def off(self, dispersion: FloatArray) -> float:
+        """Return how far this dispersion [n] is off at the worst window, relative, beyond two errors."""
+        apart = np.abs(dispersion / self.dispersion - 1) - 2 * self.error
+        return max(0.0, float(apart.max()))
 
 
 def excess_of(
@@ -83,35 +101,61 @@ def excess_of(
         # The rate of a step was taken from these very windows: each step costs one of them.
         step = rate.steps_at(middle_s, start_week_s=start_week_s)
         in_step = np.bincount(step, minlength=len(rate.rates_per_s))[step]
-        free = expected @ (1 - 1 / in_step)
-        if free <= 0:
-            continue
+        left = 1 - 1 / in_step
+        free = float(expected @ left)
         squares = float(np.square(seen.counts - expected).sum())
-        error = math.sqrt(2 * float(expected @ expected) + expected.sum()) / expected.sum()
-        rows.append((width_s, squares / free, float(expected @ expected) / free, error))
-    columns = np.array(rows, float).reshape(-1, 4).T
+        if free <= 0 or squares <= 0:
+            continue
+        error = math.sqrt((2 * float(expected @ expected) + expected.sum()) / expected.sum() / free)
+        weight = float(np.square(expected) @ left) / free
+        rows.append((width_s, squares / free, weight, error, expected.mean()))
+    columns = np.array(rows, float).reshape(-1, 5).T
     return Excess(*columns)
 
 
-def renewal_of(c: float, trace: Trace, rate: SteppedRate, *, start_week_s: float) -> Renewal:
-    """Return the gaps of a dispersion, of the kind that is nearer to the gaps of the trace (KS)."""
-    cv = min(max(math.sqrt(c), LEAST_CV), MOST_CV)
-    if abs(c - 1) <= SLACK:
+def renewal_that_fits(excess: Excess) -> Renewal | None:
+    """Return gaps that alone explain every window, None where none do.
+
+    In a window of few requests counts vary less than in one of many, as the gaps allow; so much is
+    found by drawing.
+    """
+    c = float(np.average(excess.dispersion, weights=excess.counts / excess.error**2))
+    found = []
+    for scale in np.geomspace(0.7, 1.5, 9).tolist():
+        cv = float(f"{min(max(math.sqrt(c) * scale, LEAST_CV), MOST_CV):.4g}")
+        for kind in ("gamma", "weibull"):
+            gaps = Renewal(kind, cv)
+            dispersion = renewal_dispersion(gaps, excess.counts)
+            if excess.allows(dispersion):
+                apart = np.log(dispersion / excess.dispersion) / (excess.error + SLACK)
+                found.append((float(apart @ apart), gaps))
+    return min(found, key=lambda one: one[0])[1] if found else None
+
+
+def renewal_dispersion(gaps: Renewal, counts: FloatArray) -> FloatArray:
+    """Return the dispersion of a renewal process in windows with these mean counts [n], by drawing.
+
+    >>> renewal_dispersion(Renewal(), np.array([5.0])).round(1).tolist()
+    [1.0]
+    """
+    random = stream(0, 0, Purpose.ARRIVALS)
+    points = np.concatenate(list(gaps.points(float(DRAWN_POINTS), random)))
+    found = []
+    for count in counts.tolist():
+        if count > DRAWN_POINTS / 100:
+            found.append(gaps.cv**2)
+            continue
+        n = int(DRAWN_POINTS / count)
+        drawn = np.bincount((points / count).astype(np.int64), minlength=n)[:n]
+        found.append(float(drawn.var(ddof=1) / count))
+    return np.array(found)
+
+
+def gaps_of(c: float) -> Renewal:
+    """Return the gaps within bursts of a dispersion: Poisson where that is about 1, else Gamma."""
+    if abs(c - 1) <= 2 * SLACK:
         return Renewal()
-    cv = float(f"{cv:.4g}")
-    t_s = trace.arrival_ticks[: 1 << 17] / TICKS_PER_S
-    gaps = np.diff(t_s) * rate.per_s(t_s[1:], start_week_s=start_week_s)
-    if not gaps.any():
-        return Renewal("gamma", cv)
-    gaps /= gaps.mean()
-    gamma, weibull = Renewal("gamma", cv).shape, Renewal("weibull", cv).shape
-    off = {
-        "gamma": stats.kstest(gaps, stats.gamma(gamma, scale=1 / gamma).cdf).statistic,
-        "weibull": stats.kstest(
-            gaps, stats.weibull_min(weibull, scale=1 / math.gamma(1 + 1 / weibull)).cdf
-        ).statistic,
-    }
-    return Renewal(min(off, key=lambda kind: float(off[kind])), cv)
+    return Renewal("gamma", float(f"{min(max(math.sqrt(c), LEAST_CV), MOST_CV):.4g}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,33 +176,46 @@ class Modulation:
 
 
 def one_modulation(excess: Excess) -> Modulation:
-    """Return the gaps and the one burst process that come nearest at all windows."""
-    found = [_solved(excess, np.array([relaxation_s])) for relaxation_s in _relaxations_s(excess)]
-    return min(found, key=lambda one: one.off)
+    """Return the gaps and the one burst process that come nearest at all windows; Poisson if they will do."""
+    relaxations_s = [np.array([one_s]) for one_s in _relaxations_s(excess, 96)]
+    poisson = min((_solved(excess, one_s, c=1.0) for one_s in relaxations_s), key=_off)
+    if poisson.variances and poisson.off <= GOOD_ENOUGH:
+        return poisson
+    return min((_solved(excess, one_s) for one_s in relaxations_s), key=_off)
 
 
 def many_modulations(excess: Excess) -> Modulation:
     """Return the gaps and the burst processes, of as few durations as it takes (non-negative least squares)."""
-    return _solved(excess, _relaxations_s(excess))
+    return _solved(excess, _relaxations_s(excess, 24))
 
 
-def _relaxations_s(excess: Excess) -> FloatArray:
-    widest_s = float(excess.widths_s.max())
-    return np.geomspace(0.5, 10 * widest_s, 24)
+def _off(made: Modulation) -> float:
+    return made.off
 
 
-def _solved(excess: Excess, relaxations_s: FloatArray) -> Modulation:
+def _relaxations_s(excess: Excess, n: int) -> FloatArray:
+    return np.geomspace(0.5, 10 * float(excess.widths_s.max()), n)
+
+
+def _solved(excess: Excess, relaxations_s: FloatArray, *, c: float | None = None) -> Modulation:
+    """Return the variances that come nearest to the dispersion, and c where it is not given."""
     kept = held_fraction(excess.widths_s[:, None] / relaxations_s[None, :])
-    columns = np.column_stack([np.ones(len(excess.widths_s)), kept * excess.weight[:, None]])
-    columns /= excess.dispersion[:, None]
-    found, _ = optimize.nnls(columns, np.ones(len(columns)))
-    off = float(np.abs(columns @ found - 1).max())
-    used = found[1:] > 1e-9
+    columns = kept * excess.weight[:, None]
+    target = excess.dispersion.copy()
+    if c is None:
+        columns = np.column_stack([np.ones(len(target)), columns])
+    else:
+        target = np.maximum(target - c, 0)
+    scale = excess.dispersion * (excess.error + SLACK)
+    found, _ = optimize.nnls(columns / scale[:, None], target / scale)
+    made = columns @ found
+    if c is None:
+        c, found = max(float(found[0]), LEAST_CV**2), found[1:]
+    else:
+        made += c
+    used = found > 1e-9
     return Modulation(
-        max(float(found[0]), LEAST_CV**2),
-        tuple(found[1:][used].tolist()),
-        tuple(relaxations_s[used].tolist()),
-        off,
+        c, tuple(found[used].tolist()), tuple(relaxations_s[used].tolist()), excess.off(made)
     )
 
 
@@ -197,7 +254,7 @@ def mixture(made: Modulation, on_fraction: float) -> tuple[Client, ...]:
     on_fraction = odds / (1 + odds)
     steady = 1 - float(shares.sum())
     c = min(max((made.c - float(shares.sum())) / steady, LEAST_CV**2), MOST_CV**2)
-    gaps = Renewal() if abs(c - 1) <= SLACK else Renewal("gamma", float(f"{math.sqrt(c):.4g}"))
+    gaps = gaps_of(c)
     bursty = []
     for share, relaxation_s in zip(shares.tolist(), made.relaxations_s, strict=True):
         on_off = OnOff(relaxation_s / (1 - on_fraction), relaxation_s / on_fraction, math.inf)

@@ -37,17 +37,19 @@ def fit_lengths(tokens: TokenArray, *, least: int) -> QuantileTable:
     fractions = FRACTIONS if n_in_tail >= FEWEST_IN_TAIL else (*FRACTIONS, 1.0)
     # A rounded length stands for half a token around it, so quantiles are of the values themselves.
     values = np.quantile(ordered, fractions, method="inverted_cdf").astype(float)
-    bounds = {"min_tokens": max(least, int(ordered[0])), "max_tokens": int(ordered[-1])}
+    low, high = max(least, int(ordered[0])), int(ordered[-1])
     lengths = tuple(values.tolist())
     begins = values[-1]
     if fractions[-1] < 1 and begins > 0:
         excess = np.log(ordered[-n_in_tail:] / begins).mean()
         if excess > 0.01:
             index = float(f"{max(0.1, 1 / excess):.4g}")
-            return QuantileTable.with_tail(fractions, lengths, tail_index=index, **bounds)
+            return QuantileTable.with_tail(
+                fractions, lengths, tail_index=index, min_tokens=low, max_tokens=high
+            )
     if fractions[-1] < 1:
         fractions, lengths = (*fractions, 1.0), (*lengths, float(ordered[-1]))
-    return QuantileTable(fractions, lengths, **bounds)
+    return QuantileTable(fractions, lengths, low, high)
 
 
 def rank_correlation(trace: Trace) -> float | None:

@@ -53,11 +53,11 @@ class Row:
         if not self.is_off:
             return ""
         apart = self.generated - self.trace
+        spread = ", within the spread" if self.low <= self.trace <= self.high else ""
         if not self.relative or not self.trace:
-            return f"{abs(apart):.3g} too {'high' if apart > 0 else 'low'}"
-        return f"{abs(apart / self.trace):.0%}".replace("%", " % ") + (
-            "too high" if apart > 0 else "too low"
-        )
+            return f"{abs(apart):.3g} too {'high' if apart > 0 else 'low'}{spread}"
+        direction = "too high" if apart > 0 else "too low"
+        return f"{round(100 * abs(apart / self.trace))} % {direction}{spread}"
 
 
 def measure(trace: Trace, *, holes: Sequence[Hole] = ()) -> dict[str, float]:

@@ -6,16 +6,20 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import numpy as np
+from scipy import linalg
 
 from simulations.statistics import DAY_S, HOUR_S, HOURS_PER_WEEK, Hole
 from simulations.ticks import TICKS_PER_S
-from simulations.trace import Trace
+from simulations.trace import IntArray, Trace
 from simulations.traffic.seasonal import WEEK_S
 from simulations.traffic.stepped import SteppedRate
-from simulations.traffic.windows import seen_s
+from simulations.traffic.windows import FloatArray, seen_s
 
 DAYS_FOR_WEEK, DAYS_FOR_DAY = 14, 2
 """So many days until an hour of the week, or of the day, is seen twice."""
+
+DAYS_FOR_EACH_DAY = 7
+"""From so many on each day of the week has a factor of its own."""
 
 HOURS_FOR_HOURS = 6
 """From so many hours on a block is an hour; a shorter trace has four blocks."""
@@ -59,6 +63,9 @@ def fit_rate(
             _stepped(trace, holes, HOUR_S, hours, begins, began_s),
             "rate by hour of the week",
         )
+    if days >= DAYS_FOR_EACH_DAY:
+        rate = _stepped(trace, holes, HOUR_S, hours, begins, began_s, by_day=True)
+        return rate, "rate by hour of the day, times one factor for each day of the week"
     if start is not None and _sees_both(began_s, trace.span_s):
         groups = hour_of_day + 24 * weekend
         return (
@@ -81,11 +88,17 @@ def _stepped(
     trace: Trace,
     holes: Sequence[Hole],
     step_s: float,
-    groups: np.ndarray[tuple[int], np.dtype[np.int64]],
+    groups: IntArray,
     begins: str,
     began_s: float,
+    *,
+    by_day: bool = False,
 ) -> SteppedRate:
-    """Return the rates of steps; steps of one group share theirs."""
+    """Return the rates of steps; steps of one group share theirs.
+
+    Args:
+        by_day: of 168 hours: take each rate for the product of its hour's and its day's.
+    """
     n = len(groups)
     shape = SteppedRate((1.0,) * n, step_s, begins)
     inner = shape.edges_s(trace.span_s, start_week_s=began_s)
@@ -96,11 +109,49 @@ def _stepped(
     counts = np.diff(np.searchsorted(trace.arrival_ticks, edges))
     seconds = np.diff(seen_s(edges_s, holes))
     n_groups = int(groups.max()) + 1
-    requests = np.bincount(groups[step], counts, n_groups)[groups]
-    recorded = np.bincount(groups[step], seconds, n_groups)[groups]
+    requests: FloatArray = np.bincount(groups[step], counts, n_groups)[groups].astype(float)
+    recorded: FloatArray = np.bincount(groups[step], seconds, n_groups)[groups].astype(float)
+    if by_day:
+        requests, recorded = _products(requests.reshape(7, 24), recorded.reshape(7, 24))
     known = recorded > step_s / 100
     if not (known & (requests > 0)).any():
         known = recorded > 0
     rates = requests[known] / recorded[known]
     filled = np.interp(np.arange(n), np.flatnonzero(known), rates, period=n)
     return SteppedRate(tuple(float(f"{rate:.6g}") for rate in filled), float(step_s), begins)
+
+
+def in_lines(rate: SteppedRate) -> SteppedRate | None:
+    """Return the rate in lines that has the same mean in each step, None where it would fall below 0.
+
+    A step whose middle has rate b, between a and c, has the mean (a + 6 b + c) / 8.
+
+    >>> in_lines(SteppedRate((1.0, 2.0, 3.0, 2.0))).rates_per_s
+    (0.666667, 2.0, 3.33333, 2.0)
+    """
+    n = len(rate.rates_per_s)
+    if n < 3:
+        return None
+    neighbours = np.zeros(n)
+    neighbours[[0, 1, -1]] = 0.75, 0.125, 0.125
+    middles = linalg.solve_circulant(neighbours, np.asarray(rate.rates_per_s))
+    if middles.min() < 0:
+        return None
+    rates = tuple(float(f"{middle:.6g}") for middle in middles)
+    return SteppedRate(rates, rate.step_s, rate.begins, "lines")
+
+
+def _products(requests: FloatArray, recorded: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return requests, and recorded seconds, of each hour of the week as hour of day times day of week.
+
+    Args:
+        requests, recorded: by day and hour [7, 24].
+    """
+    hours = requests.sum(axis=0) / np.maximum(recorded.sum(axis=0), 1.0)
+    days = np.ones(7)
+    for _ in range(20):
+        expected = recorded @ hours
+        days = np.divide(requests.sum(axis=1), expected, where=expected > 0, out=np.ones(7))
+        expected = days @ recorded
+        hours = np.divide(requests.sum(axis=0), expected, where=expected > 0, out=hours.copy())
+    return (days[:, None] * hours * recorded).ravel(), recorded.ravel()

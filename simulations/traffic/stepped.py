@@ -11,16 +11,18 @@ import numpy.typing as npt
 from simulations.errors import TraceError
 
 BEGINS = ("monday", "start")
+BETWEEN = ("steps", "lines")
 
 
 @dataclass(frozen=True, slots=True)
 class SteppedRate:
-    """Requests a second, constant within each step.
+    """Requests a second, constant within each step or straight from the middle of one to that of the next.
 
     Args:
         rates_per_s: of each step, >= 0, not all 0.
         step_s: length of a step, >= 1.
         begins: when the first step begins: `monday` at 00:00, or `start`, with the recording.
+        between: `steps`, or `lines`: then a rate is that of the middle of its step.
 
     Raises:
         TraceError: a number is out of its range.
@@ -32,6 +34,7 @@ class SteppedRate:
     rates_per_s: tuple[float, ...]
     step_s: float = 3600.0
     begins: str = "monday"
+    between: str = "steps"
 
     def __post_init__(self) -> None:
         for i, rate in enumerate(self.rates_per_s):
@@ -43,12 +46,15 @@ class SteppedRate:
             raise TraceError(f"step_s is {self.step_s}; must be from 1 to 1e8")
         if self.begins not in BEGINS:
             raise TraceError(f"begins is {self.begins!r}; must be monday or start")
+        if self.between not in BETWEEN:
+            raise TraceError(f"between is {self.between!r}; must be steps or lines")
 
     def steps_at(
         self, t_s: npt.NDArray[np.float64], *, start_week_s: float
     ) -> npt.NDArray[np.int64]:
         """Return which step it is at times [n] in seconds after the beginning."""
-        return self._at(t_s, start_week_s).astype(np.int64) % len(self.rates_per_s)
+        place = (self._from_s(start_week_s) + t_s) // self.step_s
+        return place.astype(np.int64) % len(self.rates_per_s)
 
     def per_s(
         self, t_s: npt.NDArray[np.float64], *, start_week_s: float
@@ -58,13 +64,19 @@ class SteppedRate:
         Args:
             start_week_s: seconds since Monday 00:00 at the beginning.
         """
-        return np.asarray(self.rates_per_s, float)[self.steps_at(t_s, start_week_s=start_week_s)]
+        rates = np.asarray(self.rates_per_s, float)
+        if self.between == "steps":
+            return np.asarray(rates[self.steps_at(t_s, start_week_s=start_week_s)])
+        place = (self._from_s(start_week_s) + t_s) / self.step_s - 0.5
+        return np.asarray(np.interp(place, np.arange(len(rates)), rates, period=len(rates)))
 
     def edges_s(self, duration_s: float, *, start_week_s: float) -> npt.NDArray[np.float64]:
-        """Return when the steps begin within a duration."""
-        first = 0.0 if self.begins == "start" else -(start_week_s % self.step_s)
+        """Return when the steps begin within a duration, or where the lines bend."""
+        first = -(self._from_s(start_week_s) % self.step_s)
+        if self.between == "lines":
+            first -= self.step_s / 2
         return np.arange(first, duration_s, self.step_s)
 
-    def _at(self, t_s: npt.NDArray[np.float64], start_week_s: float) -> npt.NDArray[np.float64]:
-        from_s = 0.0 if self.begins == "start" else start_week_s
-        return np.floor((from_s + t_s) / self.step_s)
+    def _from_s(self, start_week_s: float) -> float:
+        """Return how far into its first step the recording begins."""
+        return 0.0 if self.begins == "start" else start_week_s

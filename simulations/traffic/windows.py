@@ -80,7 +80,7 @@ def seen_s(t_s: FloatArray, holes: Sequence[Hole]) -> FloatArray:
     edges = np.array([edge for h in holes for edge in (h.start_s, h.start_s + h.length_s)])
     lost = np.repeat(np.cumsum([hole.length_s for hole in holes]), 2)
     lost[0::2] = np.concatenate([[0.0], lost[1:-1:2]])
-    return t_s - np.interp(t_s, edges, lost, left=0.0)
+    return np.asarray(t_s - np.interp(t_s, edges, lost, left=0.0))
 
 
 def gaps_cv(arrival_ticks: IntArray, holes: Sequence[Hole] = ()) -> float | None:
