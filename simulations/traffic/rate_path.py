@@ -86,9 +86,9 @@ def trace_at_rates(
 
 def _alike(usable: npt.NDArray[np.bool_], hour: int) -> IntArray:
     """Return the hours to take requests from: of the week, of the day, or any."""
-    hours = np.flatnonzero(usable)
+    hours: IntArray = np.flatnonzero(usable).astype(np.int64)
     for period in (HOURS_PER_WEEK, 24):
-        alike = hours[(hours - hour) % period == 0]
+        alike: IntArray = hours[(hours - hour) % period == 0]
         if len(alike):
             return alike
     return hours
