@@ -100,7 +100,7 @@ def test_the_commands_are_these():
         (("recommend",), "Missing argument 'WORKLOAD'; see ptplan recommend --help"),
         (("simulate",), "Missing argument 'WORKLOAD'; see ptplan simulate --help"),
         (("describe",), "Missing argument 'WORKLOAD'; see ptplan describe --help"),
-        (("generate",), "Missing argument 'FILE.toml'; see ptplan generate --help"),
+        (("generate",), "Missing option '--out'; see ptplan generate --help"),
         (("generate", "x.toml"), "Missing option '--out'; see ptplan generate --help"),
     ],
 )

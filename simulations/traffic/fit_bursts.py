@@ -122,7 +122,7 @@ def renewal_that_fits(excess: Excess) -> Renewal | None:
     c = float(np.average(excess.dispersion, weights=excess.counts / excess.error**2))
     found = []
     for scale in np.geomspace(0.7, 1.5, 9).tolist():
-        cv = float(f"{min(max(math.sqrt(c) * scale, LEAST_CV), MOST_CV):.4g}")
+        cv = _rounded(min(max(math.sqrt(c) * scale, LEAST_CV), MOST_CV))
         for kind in ("gamma", "weibull"):
             gaps = Renewal(kind, cv)
             dispersion = renewal_dispersion(gaps, excess.counts)
@@ -155,7 +155,7 @@ def gaps_of(c: float) -> Renewal:
     """Return the gaps within bursts of a dispersion: Poisson where that is about 1, else Gamma."""
     if abs(c - 1) <= 2 * SLACK:
         return Renewal()
-    return Renewal("gamma", float(f"{min(max(math.sqrt(c), LEAST_CV), MOST_CV):.4g}"))
+    return Renewal("gamma", _rounded(min(max(math.sqrt(c), LEAST_CV), MOST_CV)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +223,7 @@ def on_off_of(variance: float, relaxation_s: float, on_fraction: float) -> OnOff
     """Return the bursts with a variance of the multiplier, None where so long bursts cannot have it.
 
     >>> made = on_off_of(4.0, 30.0, 0.1)
-    >>> round(made.variance, 6), round(made.relaxation_s, 6), round(made.on_fraction, 6)
+    >>> round(made.variance, 3), round(made.relaxation_s, 3), round(made.on_fraction, 3)
     (4.0, 30.0, 0.1)
     """
     apart = math.sqrt(variance / (on_fraction * (1 - on_fraction)))
@@ -233,7 +233,11 @@ def on_off_of(variance: float, relaxation_s: float, on_fraction: float) -> OnOff
     ratio = math.inf if silent <= 1e-9 else (1 + apart * (1 - on_fraction)) / silent
     if ratio <= 1:
         return None
-    return OnOff(relaxation_s / (1 - on_fraction), relaxation_s / on_fraction, ratio)
+    return OnOff(
+        _rounded(relaxation_s / (1 - on_fraction)),
+        _rounded(relaxation_s / on_fraction),
+        ratio if math.isinf(ratio) else max(_rounded(ratio), 1.000001),
+    )
 
 
 def single(made: Modulation, gaps: Renewal, on_fraction: float) -> Bursts | None:
@@ -250,16 +254,25 @@ def mixture(made: Modulation, on_fraction: float) -> tuple[Client, ...]:
     deviations = np.sqrt(made.variances)
     most = (1 - STEADIEST_SHARE) / float(deviations.sum())
     odds = min(on_fraction / (1 - on_fraction), most**2)
-    shares = deviations * math.sqrt(odds)
+    shares = np.array([_rounded(share) for share in (deviations * math.sqrt(odds)).tolist()])
     on_fraction = odds / (1 + odds)
     steady = 1 - float(shares.sum())
     c = min(max((made.c - float(shares.sum())) / steady, LEAST_CV**2), MOST_CV**2)
     gaps = gaps_of(c)
     bursty = []
     for share, relaxation_s in zip(shares.tolist(), made.relaxations_s, strict=True):
-        on_off = OnOff(relaxation_s / (1 - on_fraction), relaxation_s / on_fraction, math.inf)
+        on_off = OnOff(
+            _rounded(relaxation_s / (1 - on_fraction)),
+            _rounded(relaxation_s / on_fraction),
+            math.inf,
+        )
         if share > 1e-6:
             bursty.append(Client(share, Bursts(Renewal(), on_off)))
     bursty.sort(key=lambda client: -client.share_fraction)
-    rest = 1 - math.fsum(client.share_fraction for client in bursty)
+    rest = _rounded(1 - math.fsum(client.share_fraction for client in bursty))
     return (Client(rest, Bursts(gaps)), *bursty)
+
+
+def _rounded(value: float) -> float:
+    """Return a value to six digits: what follows says nothing, and a file is read by people."""
+    return float(f"{value:.6g}")

@@ -96,14 +96,18 @@ ALLOWED_CORRELATION, ALLOWED_CACHED = 0.05, 0.01
 
 def compare(
     trace: Trace, description: Description, *, replications: int | None = None
-) -> tuple[Row, ...]:
-    """Return a trace beside the mean over several replications of its description.
+) -> tuple[tuple[Row, ...], int]:
+    """Return a trace beside the mean over several replications of its description, and how many.
+
+    Args:
+        replications: 10 unless told otherwise, fewer of a long trace.
 
     >>> from simulations.traffic import LogNormal, SeasonalRate
     >>> lengths = LogNormal(500, 1.0)
     >>> described = Description(3600.0, SeasonalRate(5.0), lengths, lengths)
-    >>> any(row.is_off for row in compare(generate(described, replication=99), described))
-    False
+    >>> rows, n = compare(generate(described, replication=99), described)
+    >>> rows[0].name, n, [row.name for row in rows if row.is_off]
+    ('requests/s', 10, [])
     """
     n = replications or max(2, min(REPLICATIONS, MOST_REQUESTS // len(trace)))
     seen = measure(trace, holes=find_holes(trace))
@@ -116,7 +120,7 @@ def compare(
         allowed, relative = _allowed(name, value)
         mean = float(np.mean(values))
         rows.append(Row(name, value, mean, min(values), max(values), allowed, relative))
-    return tuple(rows)
+    return tuple(rows), n
 
 
 def _allowed(name: str, value: float) -> tuple[float, bool]:
