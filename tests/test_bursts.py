@@ -40,6 +40,7 @@ from simulations.traffic import (
 ALPHA = 1e-4
 Z = float(stats.norm.isf(ALPHA / 2))
 
+EXAMPLES = Path(__file__).parents[1] / "examples"
 DAY_S = 86_400.0
 LENGTHS = LogNormal.from_p95(400, 3000)
 FLAT = Description(20_000.0, SteppedRate((5.0,)), LENGTHS, LENGTHS, seed=3)
@@ -640,6 +641,16 @@ def test_a_wrong_key_or_value_is_named(
         generate(described(GOOD.replace(old, new, 1)))
     assert text in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_example_has_its_launch() -> None:
+    """Three times the traffic on Wednesday from ten past three, which the day before has not."""
+    described = load_description(EXAMPLES / "launch-week.toml")
+    at_s = arrived_s(described)
+    hours = np.histogram(at_s, np.arange(0, described.duration_s + 1, 3600))[0]
+    wednesday = 2 * 24 + 16
+    assert hours[wednesday] > 2 * hours[wednesday - 24]
+    assert len(at_s) == pytest.approx(described.clock().total, rel=0.1)
 
 
 def test_bursts_that_are_too_short_to_draw_are_refused() -> None:

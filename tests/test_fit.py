@@ -67,9 +67,8 @@ def test_gaps_that_cluster_or_keep_apart_are_told_with_their_variation(gaps: Ren
     assert found.gaps.cv == pytest.approx(gaps.cv, rel=0.15)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_traffic_that_comes_in_bursts_stays_bursty(seed: int) -> None:
-    trace = generate(replace(FLAT, duration_s=DAY_S, bursts=Bursts(on_off=ON_OFF), seed=seed))
+def test_traffic_that_comes_in_bursts_stays_bursty() -> None:
+    trace = generate(replace(FLAT, duration_s=DAY_S, bursts=Bursts(on_off=ON_OFF)))
     found = fit(trace)
     assert "bursts of" in found.burst_words or "in bursts" in found.burst_words
     rows = {row.name: row for row in compare(trace, found.description)[0]}
@@ -80,7 +79,7 @@ def test_traffic_that_comes_in_bursts_stays_bursty(seed: int) -> None:
 
 def test_bursts_of_one_client_among_steady_ones_stay_bursty() -> None:
     clients = (Client(0.8), Client(0.2, Bursts(on_off=OnOff(200.0, 5000.0, 1e3))))
-    trace = generate(replace(FLAT, duration_s=3 * DAY_S, clients=clients, seed=1))
+    trace = generate(replace(FLAT, duration_s=DAY_S, clients=clients, seed=1))
     found = fit(trace)
     rows = {row.name: row for row in compare(trace, found.description)[0]}
     assert rows["dispersion at 1 min"].trace > 30
@@ -96,7 +95,9 @@ def test_an_hour_of_the_week_has_its_rate() -> None:
     found = fit(generate(truth))
     assert found.rate_words == "rate by hour of the week"
     at = np.arange(0, 7 * DAY_S, 3600.0) + 1800
-    assert found.description.rate_per_s(at) == pytest.approx(truth.rate_per_s(at), rel=0.25)
+    assert found.description.rate_per_s(at) == pytest.approx(
+        truth.rate_per_s(at), rel=0.25, abs=0.03
+    )
     assert found.description.rate_per_s(at).mean() == pytest.approx(truth.rate_per_s(at).mean(), rel=0.02)  # fmt: skip
 
 
@@ -188,7 +189,7 @@ def test_lengths_that_are_all_alike_stay_so() -> None:
 # What holds of any trace
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     st.integers(0, 10**6),
     st.sampled_from([Bursts(), Bursts(Renewal("gamma", 3.0)), Bursts(on_off=ON_OFF)]),
@@ -202,8 +203,11 @@ def test_whole_weeks_later_a_fit_is_the_same(seed: int, bursts: Bursts, weeks: i
     assert replace(other, start=one.start) == one
 
 
-@settings(max_examples=15, deadline=None)
-@given(st.lists(st.floats(0, 1e5), min_size=100, max_size=300), st.integers(0, 10**6))
+@settings(max_examples=10, deadline=None)
+@given(
+    at_s=st.lists(st.floats(0, 1e5), min_size=100, max_size=300),
+    seed=st.integers(0, 10**6),
+)
 def test_any_trace_of_a_hundred_requests_has_a_fit_that_can_be_read_and_generated(
     at_s, seed, tmp_path_factory
 ) -> None:
@@ -291,6 +295,7 @@ def test_azure_comes_back(shared: Path) -> None:
     assert [row.name for row in rows if row.is_off] == []
 
 
+@pytest.mark.slow
 def test_three_days_in_bursts_come_back(shared: Path) -> None:
     """The gaps are the one thing that a few kinds of bursts do not reach."""
     path = shared / "traces" / "derived" / "servegen_m-small_3d_synthetic.csv.gz"
