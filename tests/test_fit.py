@@ -26,6 +26,7 @@ from simulations.traffic import (
     OnOff,
     Renewal,
     SeasonalRate,
+    arrivals,
     description_text,
     generate,
     is_description,
@@ -203,7 +204,7 @@ def test_whole_weeks_later_a_fit_is_the_same(seed: int, bursts: Bursts, weeks: i
     assert replace(other, start=one.start) == one
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     at_s=st.lists(st.floats(0, 1e5), min_size=100, max_size=300),
     seed=st.integers(0, 10**6),
@@ -221,7 +222,8 @@ def test_any_trace_of_a_hundred_requests_has_a_fit_that_can_be_read_and_generate
     path = tmp_path_factory.mktemp("fit") / "any.toml"
     path.write_text(description_text(made), encoding="utf-8")
     assert load_description(path) == made
-    assert len(generate(made)) > 0
+    # All requests at one instant make gaps of which most futures see none.
+    assert any(len(arrivals.draw(made, replication=i).ticks) for i in range(50))
 
 
 def test_a_trace_that_says_nothing_is_refused() -> None:

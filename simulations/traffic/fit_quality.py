@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simulations.errors import TraceError
 from simulations.statistics import PERCENTILES, WINDOWS_S, Hole, find_holes
 from simulations.trace import Trace
+from simulations.traffic import arrivals
 from simulations.traffic.description import Description
 from simulations.traffic.fit_lengths import cached_fraction, rank_correlation
 from simulations.traffic.generator import generate
@@ -100,7 +102,10 @@ def compare(
     """Return a trace beside the mean over several replications of its description, and how many.
 
     Args:
-        replications: 10 unless told otherwise, fewer of a long trace.
+        replications: 10 unless told otherwise, fewer of a long trace; those without requests are left out.
+
+    Raises:
+        TraceError: none has requests.
 
     >>> from simulations.traffic import LogNormal, SeasonalRate
     >>> lengths = LogNormal(500, 1.0)
@@ -111,7 +116,16 @@ def compare(
     """
     n = replications or max(2, min(REPLICATIONS, MOST_REQUESTS // len(trace)))
     seen = measure(trace, holes=find_holes(trace))
-    made = [measure(generate(description, replication=i)) for i in range(n)]
+    made = [
+        measure(generate(description, replication=i))
+        for i in range(n)
+        if len(arrivals.draw(description, replication=i).ticks)
+    ]
+    if not made:
+        raise TraceError(
+            f"nothing arrives in {n} replications of what was fitted: the requests come all at once, "
+            "and such a trace has no description"
+        )
     rows = []
     for name, value in seen.items():
         values = [one[name] for one in made if name in one]
