@@ -393,14 +393,28 @@ def convert(
 
 
 @app.command(cls=GroupedCommand)
+@takes(TrafficFlags)
 def generate(
     description: Annotated[
-        Path, typer.Argument(help="what traffic to make", metavar="FILE.toml", show_default=False)
-    ],
+        Path | None,
+        typer.Argument(help="what traffic to make", metavar="FILE.toml", show_default=False),
+    ] = None,
     *,
     out: Annotated[
-        Path, typer.Option(help="the trace to write: .csv, .csv.gz or .parquet", show_default=False)
+        Path,
+        typer.Option(
+            help="the trace to write: .csv, .csv.gz or .parquet; with --fit the description: .toml",
+            show_default=False,
+        ),
     ],
+    fit: Annotated[
+        Path | None,
+        typer.Option(
+            help="write a description of this trace, and show how near it comes",
+            metavar="TRACE",
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(help="instead of the description's", show_default=False)
     ] = None,
@@ -408,8 +422,29 @@ def generate(
     json: Json = False,
     output: Form = "text",
     quiet: Quiet = False,
+    traffic: TrafficFlags,
 ) -> None:
-    """Make traffic from a description."""
+    """Make traffic from a description, or a description from traffic."""
+    from planner import artifacts
+
+    as_json = _wants_json(json, output)
+    if (description is None) == (fit is None):
+        raise InputError(
+            "give FILE.toml to make traffic from it, or --fit TRACE to describe a trace"
+            + (", not both" if fit else "")
+        )
+    if seed is not None and seed < 0:
+        raise InputError(f"--seed is {seed}; must be >= 0")
+    artifacts.require_writable(out.parent)
+    if fit is None:
+        assert description is not None
+        _make_traffic(description, out, seed, as_json=as_json, quiet=quiet)
+    else:
+        _fit_traffic(fit, out, seed or 0, traffic, as_json=as_json, quiet=quiet)
+
+
+def _make_traffic(path: Path, out: Path, seed: int | None, *, as_json: bool, quiet: bool) -> None:
+    """Write the traffic that a file describes."""
     from dataclasses import replace
 
     from planner import artifacts, terminal
@@ -417,9 +452,7 @@ def generate(
     from simulations.traffic import generate as generate_traffic
     from simulations.traffic import load_description
 
-    as_json = _wants_json(json, output)
-    artifacts.require_writable(out.parent)
-    described = load_description(description)
+    described = load_description(path)
     if seed is not None:
         described = replace(described, seed=seed)
     trace = generate_traffic(described)
@@ -436,6 +469,27 @@ def generate(
         terminal.show_text(artifacts.to_json(facts))
     elif not quiet:
         terminal.show_lines([f"written: {out}, {trace!r}"])
+
+
+def _fit_traffic(
+    path: Path, out: Path, seed: int, flags: TrafficFlags, *, as_json: bool, quiet: bool
+) -> None:
+    """Write a description of a trace."""
+    from planner import artifacts, terminal, terminal_fit
+    from planner.fitting import fitted
+    from simulations.traffic import is_description
+
+    if not is_description(out):
+        raise InputError(f"{out}: a description is written to a file that ends in .toml")
+    with terminal.progress(quiet=quiet or as_json) as tell:
+        reading = _read(path, flags, tell)
+        tell("fitting")
+        made = fitted(reading, seed=seed)
+    artifacts.write(out, made.text)
+    if as_json:
+        terminal.show_text(artifacts.to_json({"written": str(out), **made.data}))
+    elif not quiet:
+        terminal_fit.show_fit(made.data, str(out))
 
 
 def _read(workload: Path, flags: TrafficFlags, tell: Any, *, seed: int | None = None) -> Any:
