@@ -7,7 +7,7 @@ client does not know.
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from simulations.errors import InputError
@@ -134,21 +134,25 @@ class Faults:
     """The rules in force; the first that matches a request strikes it."""
 
     def __init__(self, faults: list[Fault] | None = None) -> None:
-        self._armed = [[fault, 0] for fault in faults or ()]
+        self._faults = list(faults or ())
+        self._seen = [0] * len(self._faults)
 
     def add(self, fault: Fault) -> None:
         """Put a rule in force, after those that are."""
-        self._armed.append([fault, 0])
+        self._faults.append(fault)
+        self._seen.append(0)
 
     def clear(self) -> None:
         """Put all rules out of force."""
-        self._armed.clear()
+        self._faults.clear()
+        self._seen.clear()
 
     def listed(self) -> list[dict[str, Any]]:
         """Return the rules in force, and how many requests each has seen."""
-        from dataclasses import asdict
-
-        return [{**asdict(fault), "seen": seen} for fault, seen in self._armed]
+        return [
+            {**asdict(fault), "seen": seen}
+            for fault, seen in zip(self._faults, self._seen, strict=True)
+        ]
 
     def strike(self, method: str, path: str) -> Fault | None:
         """Return the fault that strikes this request, and count it.
@@ -157,14 +161,11 @@ class Faults:
         >>> [faults.strike("PUT", "/x") is not None for _ in range(3)]
         [False, True, False]
         """
-        for armed in self._armed:
-            fault, seen = armed
-            if not fault.matches(method, path):
+        for place, (fault, seen) in enumerate(zip(self._faults, self._seen, strict=True)):
+            spent = fault.times is not None and seen >= fault.skip + fault.times
+            if spent or not fault.matches(method, path):
                 continue
-            last = None if fault.times is None else fault.skip + fault.times
-            if last is not None and seen >= last:
-                continue
-            armed[1] += 1
+            self._seen[place] += 1
             if seen >= fault.skip:
                 return fault
         return None

@@ -109,7 +109,7 @@ class Wire:
         token: str | None,
         now_s: Callable[[], float],
         tell: Callable[[str], None],
-        rival: Callable[[dict[str, Any]], None],
+        rival: Callable[[dict[str, Any]], object],
     ) -> None:
         self._application = application
         self._faults = faults
@@ -136,8 +136,9 @@ class Wire:
             self._require_token(headers, path)
             body = await _read(receive, headers)
         except Refusal as refusal:
-            await self._close_with(send, refusal)
             self._note(scope, b"", refusal.status, None, None, headers)
+            # The body may not have been read, so the connection cannot be used again.
+            await _send(send, _refused(refusal, close=True))
             return
         except ConnectionError:
             return
@@ -146,9 +147,9 @@ class Wire:
             return
         wait_s = 0 if path in PUBLIC else self._throttle.wait_s(self._now_s())
         if wait_s:
-            refusal = Refusal(429, f"Too many requests; retry after {wait_s} s")
-            await _send(send, _refused(refusal, retry_after=str(wait_s)))
+            too_many = Refusal(429, f"Too many requests; retry after {wait_s} s")
             self._note(scope, body, 429, None, None, headers)
+            await _send(send, _refused(too_many, retry_after=str(wait_s)))
             return
         fault = self._faults.strike(str(scope["method"]), path)
         if fault is None:
@@ -172,13 +173,13 @@ class Wire:
         if fault.kind == "slow" and fault.moment == "before":
             await asyncio.sleep(fault.seconds)
         if fault.kind == "rival" and fault.moment == "before":
-            self._rival(fault.edit)
+            self._let_rival(fault)
         # Slow and rival let the request through; every other fault before the handler is instead of it.
         passes = fault.kind in ("slow", "rival")
         answer = await self._handled(scope, body) if passes or fault.moment == "after" else None
         handler_status = answer.status if answer else None
         if fault.kind == "rival" and fault.moment == "after":
-            self._rival(fault.edit)
+            self._let_rival(fault)
         if fault.kind == "slow" and fault.moment == "after":
             await asyncio.sleep(fault.seconds)
         replaced = answer if passes and answer else _spoilt(fault, answer)
@@ -202,6 +203,12 @@ class Wire:
             # Until the server has seen that the connection is gone, it would answer 500 for us.
             while (await receive())["type"] != "http.disconnect":
                 pass
+
+    def _let_rival(self, fault: Fault) -> None:
+        try:
+            self._rival(fault.edit)
+        except Refusal as refusal:
+            self._tell(one_line(f"! the rival was refused: {refusal.message}"))
 
     async def _handled(self, scope: Scope, body: bytes) -> Answer:
         """Return what the handlers answer."""
@@ -276,10 +283,6 @@ class Wire:
             token.strip().encode(), self._token.encode()
         ):
             raise Refusal(401, "Invalid access token")
-
-    async def _close_with(self, send: Send, refusal: Refusal) -> None:
-        """Refuse a request whose body may not have been read."""
-        await _send(send, _refused(refusal, close=True))
 
 
 def exchange_dicts(exchanges: deque[Exchange]) -> list[dict[str, Any]]:

@@ -235,7 +235,8 @@ class Workspace:
     def put_ai_gateway(self, name: str, body: Any) -> Json:
         """Replace the AI gateway: PUT /serving-endpoints/{name}/ai-gateway."""
         bodies.read(bodies.AiGatewayConfig, body)
-        return self._put_detail(name, "ai_gateway", without_nulls(body))
+        gateway: Json = self._put_detail(name, "ai_gateway", without_nulls(body))
+        return gateway
 
     def put_rate_limits(self, name: str, body: Any) -> Json:
         """Replace the limits of the deprecated route: PUT /serving-endpoints/{name}/rate-limits."""
@@ -473,6 +474,8 @@ class Workspace:
                 raise Refusal(
                     400, f"{', '.join(taken)} cannot be given together with external_model"
                 )
+            # Nothing here calls the model, so its keys are neither told nor kept.
+            entity["external_model"] = _without_secrets(entity["external_model"])
             default_name = str(entity["external_model"].get("name", "external"))
         else:
             for key in ("entity_name", "entity_version"):
@@ -564,10 +567,8 @@ class Workspace:
         }
 
     def _told_entity(self, entity: Json) -> Json:
-        """Return an entity without what the API does not tell: the burst flag, secrets in plain text."""
+        """Return an entity without the burst flag, which the API does not tell, and with what it adds."""
         told = {key: value for key, value in entity.items() if key != "burst_scaling_enabled"}
-        if "external_model" in told:
-            told["external_model"] = _without_secrets(told["external_model"])
         if _kind(entity) != "provisioned":
             return told
         offering = self.offerings.find(entity["entity_name"], entity["entity_version"])
