@@ -28,7 +28,10 @@ DOORS = {
     "fastapi": ("planner/app/*", "planner/endpoint/sandbox*"),
     "matplotlib": ("reports/figures.py",),
     "numba": ("simulations/kernel.py", "simulations/tally.py"),
+    "pydantic": ("planner/endpoint/sandbox*",),
     "simpy": ("simulations/reference.py",),
+    "sqlite3": ("planner/endpoint/sandbox/store.py",),
+    "uvicorn": ("planner/app/*", "planner/endpoint/sandbox*"),
     # printing
     "print()": CLI,
     "rich": CLI,
