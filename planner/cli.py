@@ -14,19 +14,23 @@ from typing import Annotated, Any
 import typer
 
 from planner import __file__ as _package_file
-from planner.configuration import CONFIG_NAME, configured
+from planner import endpoint_cli
+from planner.configuration import configured
 from planner.flags import (
     BehaviourFlags,
+    Config,
+    Form,
     GroupedCommand,
+    Json,
     ModelFlags,
     PromiseFlags,
+    Quiet,
     TrafficFlags,
     takes,
 )
 from planner.line import one_line
 from simulations.errors import InputError, PtplanError
 
-OUTPUT = "Output"
 STOPPED = 130
 """The exit code of a command that was interrupted, as shells have it."""
 
@@ -42,27 +46,6 @@ app = typer.Typer(
 Workload = Annotated[
     Path, typer.Argument(help="a file of traffic", metavar="WORKLOAD", show_default=False)
 ]
-Json = Annotated[
-    bool, typer.Option("--json", help="machine-readable on stdout", rich_help_panel=OUTPUT)
-]
-Form = Annotated[
-    str,
-    typer.Option(
-        "--output", "-o", help="text or json", rich_help_panel=OUTPUT, metavar="text|json"
-    ),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", help="no progress", rich_help_panel=OUTPUT)]
-Config = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        help=f"defaults for flags [{CONFIG_NAME} if it is there]",
-        metavar="FILE",
-        show_default=False,
-    ),
-]
-
-
 def main() -> None:
     """Run a command and leave with its exit code; every error is one line."""
     for stream in (sys.stdout, sys.stderr):
@@ -493,6 +476,8 @@ def _capacity(offer: Any, min_chunks: int | None, max_chunks: int | None, units:
         )
     return offer.capacity(*both)
 
+
+app.registered_commands += endpoint_cli.app.registered_commands
 
 if __name__ == "__main__":
     main()

@@ -60,7 +60,7 @@ def drift(receipt: Mapping[str, Any], live: Mapping[str, Any] | None) -> Drift:
         found.insert(0, Difference("id", applied.get("id"), live.get("id")))
         notes.append("it was deleted and created anew: its permissions may be gone too")
     update = (live.get("state") or {}).get("config_update")
-    if update != "NOT_UPDATING":
+    if update == "IN_PROGRESS":
         coming = images.coming_config(live)
         found += [
             Difference(f"pending: {one.path}", one.before, one.after)

@@ -317,7 +317,7 @@ def _judge_state(live: Mapping[str, Any]) -> list[str]:
     """Return what in the state of an endpoint forbids a change now."""
     state = live.get("state") or {}
     update = state.get("config_update")
-    if update == "IN_PROGRESS" or live.get("pending_config"):
+    if update == "IN_PROGRESS":
         return [
             "an update is in progress, and the workspace takes no other until it is done: wait, then plan again"
         ]
