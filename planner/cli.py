@@ -46,6 +46,8 @@ app = typer.Typer(
 Workload = Annotated[
     Path, typer.Argument(help="a file of traffic", metavar="WORKLOAD", show_default=False)
 ]
+
+
 def main() -> None:
     """Run a command and leave with its exit code; every error is one line."""
     for stream in (sys.stdout, sys.stderr):

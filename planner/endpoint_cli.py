@@ -6,7 +6,6 @@ Thin over `planner.endpoint`: files and flags in, a prompt, exit codes out. Heav
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,9 +30,7 @@ def _option(help_text: str, panel: str, *names: str, metavar: str | None = None)
 class WorkspaceFlags:
     """Which workspace; a token is never a flag, since every user of the machine can read those."""
 
-    profile: Annotated[
-        str | None, _option("of ~/.databrickscfg", WORKSPACE, metavar="NAME")
-    ] = None
+    profile: Annotated[str | None, _option("of ~/.databrickscfg", WORKSPACE, metavar="NAME")] = None
     host: Annotated[
         str | None, _option("its address [as databricks-sdk finds it]", WORKSPACE, metavar="URL")
     ] = None
@@ -44,7 +41,8 @@ class WishFlags:
     """What a recommendation leaves open, and how its plan is made."""
 
     endpoint: Annotated[
-        str | None, _option("name of the endpoint [the recommendation's]", WORKSPACE, metavar="NAME")
+        str | None,
+        _option("name of the endpoint [the recommendation's]", WORKSPACE, metavar="NAME"),
     ] = None
     model_version: Annotated[
         str | None, _option("version of the model [the recommendation's]", WORKSPACE, metavar="N")
@@ -128,9 +126,7 @@ def chunk(
 def plan(
     recommendation: Annotated[
         Path,
-        typer.Argument(
-            help="a recommendation.json", metavar="RECOMMENDATION", show_default=False
-        ),
+        typer.Argument(help="a recommendation.json", metavar="RECOMMENDATION", show_default=False),
     ],
     *,
     out: Annotated[Path, typer.Option(help="the plan", metavar="FILE")] = Path("plan.json"),
@@ -209,7 +205,13 @@ def apply(
         if not as_json:
             terminal_plan.show_steps(receipt)
         _carry_out(
-            _connect(workspace), receipt, file, timeout_s, verb="apply", as_json=as_json, quiet=quiet
+            _connect(workspace),
+            receipt,
+            file,
+            timeout_s,
+            verb="apply",
+            as_json=as_json,
+            quiet=quiet,
         )
         return
     out = out or Path("receipt.json")
@@ -229,9 +231,7 @@ def apply(
     before = receipts.read(out) if out.exists() else None
     if before is not None and before["plan_sha256"] == made["sha256"] and before["phase"] != "new":
         # The same plan again: go on, or find that nothing is left to do.
-        _carry_out(
-            connected, before, out, timeout_s, verb="apply", as_json=as_json, quiet=quiet
-        )
+        _carry_out(connected, before, out, timeout_s, verb="apply", as_json=as_json, quiet=quiet)
         return
     live = connected.get(made["endpoint"])
     if not as_json:
@@ -279,9 +279,9 @@ def rollback(
         Path, typer.Argument(help="of an apply", metavar="RECEIPT", show_default=False)
     ],
     *,
-    out: Annotated[
-        Path, typer.Option(help="the receipt of going back", metavar="FILE")
-    ] = Path("rollback.json"),
+    out: Annotated[Path, typer.Option(help="the receipt of going back", metavar="FILE")] = Path(
+        "rollback.json"
+    ),
     burst: Annotated[
         list[str] | None,
         _option("for model units: could it burst before", WORKSPACE, metavar="on|off"),
@@ -314,9 +314,7 @@ def rollback(
     files.require_writable(out.parent)
     connected = _connect(workspace)
     live = connected.get(data["endpoint"])
-    terms = _terms(
-        connected.host, burst=burst, max_cost_increase=max_cost_increase, valid_for="1h"
-    )
+    terms = _terms(connected.host, burst=burst, max_cost_increase=max_cost_increase, valid_for="1h")
     made = plan_rollback(data, live, terms)
     if not as_json:
         terminal_plan.show_plan(made)
@@ -345,7 +343,8 @@ def emit(
         ),
     ] = "rest",
     endpoint: Annotated[
-        str | None, _option("name of the endpoint [the recommendation's]", WORKSPACE, metavar="NAME")
+        str | None,
+        _option("name of the endpoint [the recommendation's]", WORKSPACE, metavar="NAME"),
     ] = None,
     model_version: Annotated[
         str | None, _option("version of the model [the recommendation's]", WORKSPACE, metavar="N")
@@ -459,9 +458,7 @@ def _terms(
         known_burst=known_burst or {},
         valid_s=plans.VALID_S if valid_for is None else _duration(valid_for, "--valid-for"),
         most_cost_increase=(
-            safety.MOST_COST_INCREASE
-            if max_cost_increase is None
-            else _increase(max_cost_increase)
+            safety.MOST_COST_INCREASE if max_cost_increase is None else _increase(max_cost_increase)
         ),
     )
 
@@ -564,8 +561,6 @@ def _carry_out(
         terminal.show_text(files.to_json(done))
     else:
         terminal_plan.show_receipt(done, str(path))
-
-
 
 
 def _only_with_recommendation(flags: WishFlags, what: str) -> None:

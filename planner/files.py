@@ -19,6 +19,7 @@ import numpy as np
 
 from simulations.errors import InputError
 
+
 def checksum(data: Mapping[str, Any]) -> str:
     """Return the sha256 of plain data, whatever the order of its keys.
 

@@ -58,7 +58,9 @@ def show_plan(plan: Mapping[str, Any]) -> None:
     width = terminal.width_of(out)
     action = plan["action"]
     back = (plan["source"] or {}).get("kind") == "rollback"
-    head = f"{plan['endpoint']} on {plan['host']}: " + ("roll back" if back and action == "update" else TITLES[action])
+    head = f"{plan['endpoint']} on {plan['host']}: " + (
+        "roll back" if back and action == "update" else TITLES[action]
+    )
     lines: list[Line] = [(one_line(head), f"bold {STYLES[action]}".strip())]
     for one in plan["diff"]:
         mark = "+" if one["before"] is None else "-" if one["after"] is None else "~"
@@ -66,7 +68,9 @@ def show_plan(plan: Mapping[str, Any]) -> None:
         lines += terminal.wrapped_lines(
             f"{mark} {one['path']}  {change}", width, hanging=4, style=_mark_style(mark)
         )
-        lines += [(f"    {text}", "dim") for text, _ in terminal.wrapped_lines(one["reason"], width - 4)]
+        lines += [
+            (f"    {text}", "dim") for text, _ in terminal.wrapped_lines(one["reason"], width - 4)
+        ]
     for label, text in _facts(plan):
         lines += terminal.labelled_lines(label, text, width)
     for reason in plan["blocked"]:
@@ -138,7 +142,10 @@ def markdown(plan: Mapping[str, Any]) -> str:
             for one in plan["diff"]
         ]
         lines.append("")
-    lines += [f"- **{label}**: {_cell(text)}" if label else f"- {_cell(text)}" for label, text in _facts(plan)]
+    lines += [
+        f"- **{label}**: {_cell(text)}" if label else f"- {_cell(text)}"
+        for label, text in _facts(plan)
+    ]
     lines += [f"- **blocked**: {_cell(reason)}" for reason in plan["blocked"]]
     lines += [f"- **safety rule {rule['rule']}**: {_cell(rule['text'])}" for rule in plan["safety"]]
     lines += [f"- {_cell(note)}" for note in plan["notes"]]
@@ -150,9 +157,15 @@ def _facts(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield what stands below the diff, each with its label."""
     if plan["kept_entities"]:
         names = ", ".join(plan["kept_entities"])
-        yield "kept", f"{numbers.counted(len(plan['kept_entities']), 'other served entity').replace('entitys', 'entities')}, as it is: {names}"
+        yield (
+            "kept",
+            f"{numbers.counted(len(plan['kept_entities']), 'other served entity').replace('entitys', 'entities')}, as it is: {names}",
+        )
     if plan["unknown_keys"]:
-        yield "kept", f"fields unknown to ptplan, sent back as they came: {', '.join(plan['unknown_keys'])}"
+        yield (
+            "kept",
+            f"fields unknown to ptplan, sent back as they came: {', '.join(plan['unknown_keys'])}",
+        )
     if plan["cost_delta"]:
         yield from _cost_facts(plan["cost_delta"], plan["action"])
     if plan["predicted"]:
@@ -160,7 +173,9 @@ def _facts(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if plan["request"]:
         yield "request", f"{plan['request']['method']} {plan['request']['path']}"
         moved = (
-            "" if plan["config_version"] is None else f", while config_version is {plan['config_version']}"
+            ""
+            if plan["config_version"] is None
+            else f", while config_version is {plan['config_version']}"
         )
         yield "valid", f"until {plan['expires_at']}{moved}"
 

@@ -35,7 +35,7 @@ DOORS = {
     # printing
     "print()": CLI,
     "rich": CLI,
-    "typer": CLI,
+    "typer": (*CLI, "planner/endpoint_cli.py"),
     # the network
     "http": WORLD,
     "httpx": WORLD,

@@ -20,7 +20,7 @@ import re
 import sys
 from collections.abc import Iterator
 from importlib import metadata
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import requests
@@ -134,7 +134,7 @@ class Workspace:
                 token=token,
                 product="ptplan",
                 product_version=_semver(metadata.version("ptplan")),
-                clock=self._patience,
+                clock=cast(Any, self._patience),
                 http_timeout_seconds=PROBE_S,
                 retry_timeout_seconds=1,
                 debug_headers=False,
@@ -185,14 +185,14 @@ class Workspace:
         return self._call("GET", path, None)
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
-        from databricks.sdk.errors import DatabricksError
+        from databricks.sdk.core import DatabricksError
 
         where = f"{method} {self.host}{path}"
         try:
             answer = self._api.do(
                 method, path, body=body, headers={"Accept": "application/json"}, raw=True
             )
-            return self._object(answer["contents"], where)  # type: ignore[call-overload,index]
+            return self._object(answer["contents"], where)
         except (_GaveUp, TimeoutError) as error:
             cause = error.__cause__ or error.__context__
             raise self._explained(cause or error, where) from None
@@ -237,6 +237,7 @@ class Workspace:
     def _explained(self, error: BaseException, where: str) -> WorkspaceError:
         """Return a failure of the SDK, or of what lies below it, as one line with its remedy."""
         from databricks.sdk import errors
+        from databricks.sdk.core import DatabricksError
 
         text = self._clean(error)
         host = self.host
@@ -277,21 +278,22 @@ class Workspace:
                     f"{where}: {text} This is the workspace's answer where a model sold in model units is asked for "
                     "tokens/s, or the other way round; `ptplan chunk MODEL VERSION` tells which"
                 )
-            case errors.DatabricksError():
+            case DatabricksError():
                 if re.search(r"BAD_GATEWAY|GATEWAY|unable to parse response", text):
                     return Unanswered(
                         f"{where}: something between here and the workspace failed ({text}); try again, and "
                         "check --host"
                     )
-                return Rejected(
-                    f"{where}: refused ({text}); mend what it names, or recommend anew"
-                )
+                return Rejected(f"{where}: refused ({text}); mend what it names, or recommend anew")
             case requests.exceptions.SSLError():
                 return Unanswered(
                     f"{host}: no trusted TLS connection ({_innermost(error)}); check --host, the clock, and "
                     "REQUESTS_CA_BUNDLE if a proxy signs with a certificate of its own"
                 )
-            case requests.exceptions.ChunkedEncodingError() | requests.exceptions.ContentDecodingError():
+            case (
+                requests.exceptions.ChunkedEncodingError()
+                | requests.exceptions.ContentDecodingError()
+            ):
                 return Unanswered(f"{where}: the answer broke off half-way; try again")
             case requests.exceptions.Timeout():
                 return Unanswered(
@@ -318,7 +320,9 @@ class Workspace:
         line = re.sub(r"[. ]*Config: host=.*", "", one_line(text))
         for secret in self._secrets():
             line = line.replace(secret, "***")
-        line = line if len(line) <= _MOST_TEXT else line[: _MOST_TEXT - 1] + "\N{HORIZONTAL ELLIPSIS}"
+        line = (
+            line if len(line) <= _MOST_TEXT else line[: _MOST_TEXT - 1] + "\N{HORIZONTAL ELLIPSIS}"
+        )
         return line.rstrip(". ")
 
     def _secrets(self) -> Iterator[str]:

@@ -79,9 +79,7 @@ def plan_change(
     return _plan_update(wish, live, blocked, notes, terms)
 
 
-def _plan_create(
-    wish: Wish, blocked: list[str], notes: list[str], terms: Terms
-) -> dict[str, Any]:
+def _plan_create(wish: Wish, blocked: list[str], notes: list[str], terms: Terms) -> dict[str, Any]:
     if terms.entity is not None:
         raise InputError(
             f"there is no endpoint {wish.endpoint} on {terms.host} yet, so it has no entity {terms.entity}; "
@@ -133,7 +131,12 @@ def _plan_update(
     common: dict[str, Any] = {"live": live, "notes": notes, "source": dict(wish.source)}
     if isinstance(index, str):
         return _sealed(
-            terms, wish.endpoint, action="blocked", blocked=blocked, in_units=wish.in_units, **common
+            terms,
+            wish.endpoint,
+            action="blocked",
+            blocked=blocked,
+            in_units=wish.in_units,
+            **common,
         )
     entity = images.entities_of(after)[index]
     if images.in_units(entity) != wish.in_units and _capacity_of(entity) is not None:
@@ -367,7 +370,11 @@ def _set_capacity(entity: dict[str, Any], wish: Wish) -> None:
 
 
 def _settle_burst(
-    after: dict[str, Any], chosen: int | None, terms: Terms, *, live: Mapping[str, Any] | None = None
+    after: dict[str, Any],
+    chosen: int | None,
+    terms: Terms,
+    *,
+    live: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, bool], list[Difference]]:
     """State burst scaling of every entity in model units; return it, and what of it GET cannot show.
 
@@ -396,9 +403,7 @@ def _settle_burst(
     return settled, hidden
 
 
-def _said_burst(
-    label: str, terms: Terms, *, chosen: bool, kept: bool | None = None
-) -> bool:
+def _said_burst(label: str, terms: Terms, *, chosen: bool, kept: bool | None = None) -> bool:
     said = terms.burst.get(label)
     if said is None and (chosen or terms.entity == label):
         said = terms.burst.get("")
@@ -488,17 +493,18 @@ def _change(wish: Wish, now: Mapping[str, Any] | None, terms: Terms) -> safety.C
 def _cost_delta(wish: Wish, now: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return what it costs an hour and a month at its minimum and at its maximum, before and after."""
     capacity = wish.capacity
-    step = (
-        capacity.size_tokens_per_s if isinstance(capacity, TokenChunks) else capacity.step_units
-    )
+    step = capacity.size_tokens_per_s if isinstance(capacity, TokenChunks) else capacity.step_units
     held = None if now is None else _capacity_of(now)
-    before = (0.0, 0.0) if now is None else None if held is None else (held[0] / step, held[1] / step)
+    before = (
+        (0.0, 0.0) if now is None else None if held is None else (held[0] / step, held[1] / step)
+    )
     return _costs(
         before,
         (float(capacity.min_chunks), float(capacity.max_chunks)),
         usd=wish.usd_per_chunk_hour,
         step=step,
-        source=wish.price_source or "no price was seen together with this chunk, and none was given",
+        source=wish.price_source
+        or "no price was seen together with this chunk, and none was given",
     )
 
 

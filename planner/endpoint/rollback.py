@@ -59,7 +59,12 @@ def plan_rollback(
     for index, entity in enumerate(images.entities_of(restored)):
         label = images.label_of(entity, index)
         said = terms.burst.get(label, terms.burst.get("") if label == plan["entity"] else None)
-        if images.in_units(entity) and entity.get(BURST) is None and said is None and label not in known:
+        if (
+            images.in_units(entity)
+            and entity.get(BURST) is None
+            and said is None
+            and label not in known
+        ):
             raise Refused(
                 f"whether {label} could burst before is not known (the workspace does not show it, and left out it "
                 "would be on); say it with --burst on|off"
@@ -75,9 +80,7 @@ def plan_rollback(
 
 def burst_before(plan: Mapping[str, Any]) -> dict[str, bool]:
     """Return what burst scaling was before a plan, by entity, as far as the plan knows."""
-    changed = {
-        one["path"]: one["before"] for one in plan["diff"] if one["path"].endswith(BURST)
-    }
+    changed = {one["path"]: one["before"] for one in plan["diff"] if one["path"].endswith(BURST)}
     found: dict[str, bool] = {}
     for label, said in plan["burst"].items():
         before = next(

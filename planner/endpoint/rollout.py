@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from planner.endpoint import images, plans, safety
 from planner.endpoint.client import Conflict, NotFound, Throttled, Unanswered, Workspace
@@ -60,7 +60,7 @@ def require_current(plan: Mapping[str, Any], live: Mapping[str, Any] | None, now
     reason = stale(plan, live)
     if reason:
         raise Refused(f"the plan for {endpoint} is stale: {reason}; nothing was sent; plan again")
-    return plan["action"] == "no_op"
+    return bool(plan["action"] == "no_op")
 
 
 def require_safe(plan: Mapping[str, Any], *, force: bool) -> None:
@@ -223,10 +223,16 @@ class _Rollout:
             raise
         if done:
             self.journal.step(
-                "check", "already as planned; nothing to do", state="applied", phase=DONE, readback=live
+                "check",
+                "already as planned; nothing to do",
+                state="applied",
+                phase=DONE,
+                readback=live,
             )
             return
-        self.journal.step("check", "the endpoint is what the plan was made for", state="in_progress")
+        self.journal.step(
+            "check", "the endpoint is what the plan was made for", state="in_progress"
+        )
 
     # -------------------------------------------------------------------------------- the request
 
@@ -302,7 +308,11 @@ class _Rollout:
                 return "foreign"
             coming = images.coming_config(live)
             if not images.entities_of(coming):
-                return "taken" if _update_state(live) in ("UPDATE_FAILED", "IN_PROGRESS") else "foreign"
+                return (
+                    "taken"
+                    if _update_state(live) in ("UPDATE_FAILED", "IN_PROGRESS")
+                    else "foreign"
+                )
             return "foreign" if images.unmet(after, coming) else "taken"
         if live is None or live.get("id") != _before_id(self.plan):
             return "foreign"
@@ -320,7 +330,7 @@ class _Rollout:
             return "taken" if ambiguous and ended and new else "untouched"
         return "foreign" if images.differences(after, images.active_config(live)) else "taken"
 
-    def _foreign(self, live: Mapping[str, Any] | None, *, ambiguous: bool) -> None:
+    def _foreign(self, live: Mapping[str, Any] | None, *, ambiguous: bool) -> NoReturn:
         """End where somebody else changed the endpoint around our request."""
         if live is None:
             what = "somebody deleted the endpoint"
@@ -328,7 +338,9 @@ class _Rollout:
             what = "somebody deleted the endpoint and created it anew"
         elif self.creates:
             apart = _told(images.unmet(self.plan["after"], images.coming_config(live)))
-            what = f"somebody else created an endpoint of this name, which is not as planned: {apart}"
+            what = (
+                f"somebody else created an endpoint of this name, which is not as planned: {apart}"
+            )
         elif _in_progress(live):
             what = "somebody else's update is in progress"
         else:
@@ -368,7 +380,9 @@ class _Rollout:
             else:
                 trouble = None
                 if live is None or self._is_another(live):
-                    what = "somebody deleted the endpoint" + ("" if live is None else " and created it anew")
+                    what = "somebody deleted the endpoint" + (
+                        "" if live is None else " and created it anew"
+                    )
                     self._conflict("deleted", f"{what} while it was waited for", live, [])
                 words = state_words(live)
                 if self._is_over(live):
@@ -387,7 +401,9 @@ class _Rollout:
                     state="in_progress",
                 )
             polls += 1
-            self.clock.sleep(min(polls, LONGEST_POLL_S, max(0.0, self.deadline - self.clock.time())))
+            self.clock.sleep(
+                min(polls, LONGEST_POLL_S, max(0.0, self.deadline - self.clock.time()))
+            )
 
     def _is_over(self, live: Mapping[str, Any]) -> bool:
         """Return whether there is nothing left to wait for; fail if the update did."""
@@ -439,7 +455,11 @@ class _Rollout:
                 failure=None,
             )
             return
-        jumped = f"its config_version is {found}, and {expected} was expected" if found != expected else ""
+        jumped = (
+            f"its config_version is {found}, and {expected} was expected"
+            if found != expected
+            else ""
+        )
         if not apart:
             twice = (
                 " (or a request of ours whose answer was lost was carried out twice)"
@@ -467,7 +487,7 @@ class _Rollout:
 
     def _conflict(
         self, kind: str, text: str, live: Mapping[str, Any] | None, apart: list[Difference]
-    ) -> None:
+    ) -> NoReturn:
         """End in a conflict: named, in the receipt, with what can be recovered."""
         path = shlex.quote(str(self.journal.path))
         advice = (
@@ -504,7 +524,7 @@ class _Rollout:
         error: type[PtplanError] = WorkspaceError,
         state: str = "failed",
         **changes: Any,
-    ) -> None:
+    ) -> NoReturn:
         self.journal.step(what, one_line(text), state=state, failure=text, **changes)
         raise error(text)
 
@@ -531,9 +551,7 @@ class _Rollout:
         self.clock.sleep(seconds)
 
     def _known_id(self) -> Any:
-        return self.journal.data["endpoint_id"] or (
-            None if self.creates else _before_id(self.plan)
-        )
+        return self.journal.data["endpoint_id"] or (None if self.creates else _before_id(self.plan))
 
     def _is_another(self, live: Mapping[str, Any]) -> bool:
         known = self._known_id()
@@ -547,13 +565,15 @@ def state_words(live: Mapping[str, Any]) -> str:
     'not ready, updating'
     """
     state = live.get("state") or {}
-    ready = {"READY": "ready", "NOT_READY": "not ready"}.get(state.get("ready"), "readiness unknown")
+    ready = {"READY": "ready", "NOT_READY": "not ready"}.get(
+        str(state.get("ready")), "readiness unknown"
+    )
     update = {
         "NOT_UPDATING": "",
         "IN_PROGRESS": "updating",
         "UPDATE_FAILED": "update failed",
         "UPDATE_CANCELED": "update cancelled",
-    }.get(state.get("config_update"), str(state.get("config_update")))
+    }.get(str(state.get("config_update")), str(state.get("config_update")))
     words = f"{ready}, {update}" if update else ready
     messages = deployment_messages(live) if update else []
     return f"{words}: {'; '.join(messages)}" if messages else words
@@ -585,7 +605,9 @@ def _before_id(plan: Mapping[str, Any]) -> Any:
 
 def _told(apart: list[Difference]) -> str:
     """Return differences in one line."""
-    return ", ".join(f"{one.path} {_shown(one.before)} \N{RIGHTWARDS ARROW} {_shown(one.after)}" for one in apart)
+    return ", ".join(
+        f"{one.path} {_shown(one.before)} \N{RIGHTWARDS ARROW} {_shown(one.after)}" for one in apart
+    )
 
 
 def _shown(value: Any) -> str:

@@ -138,9 +138,7 @@ def _predicted(data: Mapping[str, Any], figures: Mapping[str, Any]) -> dict[str,
     def value(key: str) -> Any:
         return (figures.get(key) or {}).get("value")
 
-    attainment = {
-        key: part.get("value") for key, part in (figures.get("attainment") or {}).items()
-    }
+    attainment = {key: part.get("value") for key, part in (figures.get("attainment") or {}).items()}
     return {
         "promise": data["objective"]["definition"],
         "feasible": bool(data.get("feasible", True)),
