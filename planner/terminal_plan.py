@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from planner import terminal
@@ -62,15 +62,7 @@ def show_plan(plan: Mapping[str, Any]) -> None:
         "roll back" if back and action == "update" else TITLES[action]
     )
     lines: list[Line] = [(one_line(head), f"bold {STYLES[action]}".strip())]
-    for one in plan["diff"]:
-        mark = "+" if one["before"] is None else "-" if one["after"] is None else "~"
-        change = _change_text(one)
-        lines += terminal.wrapped_lines(
-            f"{mark} {one['path']}  {change}", width, hanging=4, style=_mark_style(mark)
-        )
-        lines += [
-            (f"    {text}", "dim") for text, _ in terminal.wrapped_lines(one["reason"], width - 4)
-        ]
+    lines += _diff_lines(plan["diff"], width)
     for label, text in _facts(plan):
         lines += terminal.labelled_lines(label, text, width)
     for reason in plan["blocked"]:
@@ -91,6 +83,22 @@ def show_plan(plan: Mapping[str, Any]) -> None:
     terminal.print_lines(out, [*lines, (summary, "bold"), ("", "")])
 
 
+def _diff_lines(diff: Sequence[Mapping[str, Any]], width: int) -> Iterator[Line]:
+    """Yield the fields that change, below what they are fields of, each with its reason."""
+    shown = None
+    for one in diff:
+        where, _, name = one["path"].rpartition(".")
+        if where != shown:
+            shown = where
+            yield f"  {one_line(where)}" if where else "", ""
+        mark = "+" if one["before"] is None else "-" if one["after"] is None else "~"
+        text = f"{mark} {one_line(name)}: {_change_text(one)}   ({one['reason']})"
+        for line, style in terminal.wrapped_lines(
+            text, width - 4, hanging=4, style=_mark_style(mark)
+        ):
+            yield f"    {line}", style
+
+
 def show_steps(receipt: Mapping[str, Any]) -> None:
     """Print what a receipt tells so far."""
     terminal.show_lines([f"{receipt['endpoint']} on {receipt['host']}: going on from the receipt"])
@@ -102,7 +110,10 @@ def show_receipt(receipt: Mapping[str, Any], path: str) -> None:
     """Print how an apply ended."""
     last = receipt["steps"][-1]["result"]
     lines = [f"{receipt['endpoint']}: {last}"]
-    lines.append(f"written: {path}; audit.jsonl beside it has one line more")
+    if last.endswith("nothing to do"):
+        terminal.show_lines(lines)
+        return
+    lines.append(f"written: {path}, audit.jsonl")
     if receipt["plan"]["action"] == "update":
         lines.append(f"to check later: ptplan verify {path}; to go back: ptplan rollback {path}")
     elif receipt["plan"]["action"] == "create":
@@ -120,7 +131,8 @@ def show_drift(receipt: Mapping[str, Any], found: Drift, path: str) -> None:
             terminal.show_lines([f"~ {one.path}  {_change_text(one._asdict())}"])
     else:
         terminal.show_lines([f"{name}: as applied at {at}"])
-    terminal.show_lines(list(found.notes), mark="!")
+    if found.notes:
+        terminal.show_lines(list(found.notes), mark="!")
     if found.drifted:
         terminal.show_lines(
             [

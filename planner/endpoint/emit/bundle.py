@@ -1,4 +1,4 @@
-"""A resource of an Asset Bundle, as YAML: block style, every text quoted as JSON, which YAML contains.
+"""A resource of an Asset Bundle, as YAML: block style, every text in quotes.
 
 Source of the fields: databricks/cli jsonschema, commit 7bbe285, 2026-08-21.
 """
@@ -11,6 +11,7 @@ from typing import Any
 
 from planner.endpoint import images
 from planner.endpoint.emit.order import Order
+from planner.endpoint.emit.quoting import quoted
 
 
 def write(order: Order) -> str:
@@ -54,7 +55,7 @@ def _lines(value: Any, depth: int) -> Iterator[str]:
     indent = "  " * depth
     if isinstance(value, Mapping):
         for key, part in value.items():
-            shown = key if key.isidentifier() else json.dumps(key)
+            shown = key if key.isidentifier() else quoted(key)
             if isinstance(part, Mapping | list) and part:
                 yield f"{indent}{shown}:"
                 yield from _lines(part, depth + 1)
@@ -71,10 +72,9 @@ def _lines(value: Any, depth: int) -> Iterator[str]:
 
 
 def _scalar(value: Any) -> str:
-    """Return a scalar. `${` would be a variable of the bundle, which has no escape but a variable of its own.
+    """Return a scalar.
 
     >>> _scalar("3"), _scalar(True), _scalar({})
     ('"3"', 'true', '{}')
     """
-    # ASCII, so that no character of another line-break or encoding gets in.
-    return json.dumps(value, ensure_ascii=True)
+    return quoted(value) if isinstance(value, str) else json.dumps(value)

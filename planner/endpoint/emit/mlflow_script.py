@@ -25,9 +25,9 @@ def write(order: Order) -> str:
             "the MLflow client has no call for model units; take --format sdk, requests, curl or cli"
         )
     if order.creates:
-        return f"{_HEAD}endpoint = client.create_endpoint(\n    config={literal(order.body)}\n)\nprint(endpoint)\n"
+        return f"{_HEAD}endpoint = client.create_endpoint(\n    config={literal(order.body, 4)}\n)\nprint(endpoint)\n"
     return (
         f"{_HEAD}# The whole configuration: whatever is not in here is gone afterwards.\n"
         f"endpoint = client.update_endpoint_config(\n    endpoint={literal(order.endpoint)},\n"
-        f"    config={literal(order.body)},\n)\nprint(endpoint)\n"
+        f"    config={literal(order.body, 4)},\n)\nprint(endpoint)\n"
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 from planner.endpoint import images
 from planner.endpoint.emit.order import Order
+from planner.endpoint.emit.quoting import quoted
 
 TOKENS, UNITS = "databricks_model_serving", "databricks_model_serving_provisioned_throughput"
 
@@ -147,4 +148,4 @@ def _text(text: str) -> str:
     >>> _text('a "b" ${c} %{d}')
     '"a \\\\"b\\\\" $${c} %%{d}"'
     """
-    return re.sub(r"([$%])\{", r"\1\1{", json.dumps(text, ensure_ascii=False))
+    return re.sub(r"([$%])\{", r"\1\1{", quoted(text))
