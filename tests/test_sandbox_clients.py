@@ -164,7 +164,7 @@ def test_sdk_asks_for_optimization_info(workspace):
         assert "throughput_chunk_size" not in client.api_client.do("GET", f"{path}/{UNITS}/1")
         base = client.api_client.do("GET", f"{path}/system.ai.meta_llama_v3_1_8b/1")
         assert base == {"optimizable": False}
-        with pytest.raises(errors.ResourceDoesNotExist, match="ml.no.such version 1"):
+        with pytest.raises(errors.ResourceDoesNotExist, match=r"ml\.no\.such version 1"):
             client.api_client.do("GET", f"{path}/ml.no.such/1")
 
 

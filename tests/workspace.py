@@ -171,6 +171,8 @@ def workspace_process(*flags: str, cwd: Path | None = None) -> Iterator[Process]
     finally:
         if process.process.poll() is None:
             process.kill()
+        for pipe in (process.process.stdout, process.process.stderr):
+            pipe.close()
 
 
 @contextmanager
