@@ -482,7 +482,7 @@ def test_whenever_it_is_killed_nothing_that_was_answered_is_lost(tmp_path):
     state = ("--state", str(tmp_path / "w.db"), "--quiet")
     answered: set[str] = set()
     asked: set[str] = set()
-    for round_ in range(6):
+    for round_ in range(4):
         with workspace_process(*state) as process:
             there = {one["name"] for one in call(process.url, "GET", PATH).json()["endpoints"]}
             assert answered <= there <= asked

@@ -642,7 +642,7 @@ class TestWorkspaceMachine(WorkspaceMachine.TestCase):
 
 @pytest.mark.slow
 class TestWorkspaceMachineAtLength(WorkspaceMachine.TestCase):
-    settings = settings(max_examples=500, stateful_step_count=60)
+    settings = settings(max_examples=300, stateful_step_count=50)
 
 
 def test_settling_twice_is_settling_once():
