@@ -171,3 +171,20 @@ def workspace_process(*flags: str, cwd: Path | None = None) -> Iterator[Process]
     finally:
         if process.process.poll() is None:
             process.kill()
+        for pipe in (process.process.stdout, process.process.stderr):
+            pipe.close()
+
+
+@contextmanager
+def sdk_client(url: str, token: str = TOKEN, **given: Any) -> Iterator[Any]:
+    """Yield a WorkspaceClient that gives up after seconds and not minutes, and close its connections."""
+    from databricks.sdk import WorkspaceClient
+    from databricks.sdk.core import Config
+
+    given = {"retry_timeout_seconds": 10, "http_timeout_seconds": 2, **given}
+    client = WorkspaceClient(config=Config(host=url, token=token, **given))
+    try:
+        yield client
+    finally:
+        # The SDK has no way to close; what it leaves open would be a ResourceWarning later.
+        client.api_client._api_client._session.close()

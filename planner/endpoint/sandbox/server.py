@@ -16,6 +16,8 @@ import uvicorn
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import HTTPException, RequestValidationError
 from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
 from planner.endpoint.request import CREATE_PATH, CREATE_UNITS_PATH
@@ -127,10 +129,8 @@ def server_of(sandbox: Sandbox) -> uvicorn.Server:
 # ------------------------------------------------------------------------------------------ answers
 
 
-class Answer(Response):
+class Answer(JSONResponse):
     """JSON in ASCII, so that any text that came in can go out."""
-
-    media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
         """Return the bytes."""
@@ -254,12 +254,17 @@ def _application(workspace: Workspace) -> FastAPI:
         return Answer(refusal.as_dict(), status_code=400)
 
     @api.exception_handler(404)
-    @api.exception_handler(405)
     async def unknown(request: Request, error: HTTPException) -> Response:
-        text = f"No API found for '{request.method} {request.url.path}'"
-        code = "ENDPOINT_NOT_FOUND" if error.status_code == 404 else "BAD_REQUEST"
-        refusal = Refusal(error.status_code, text, error_code=code)
-        return Answer(refusal.as_dict(), status_code=error.status_code, headers=error.headers)
+        return Answer(_no_api(request, 404, "ENDPOINT_NOT_FOUND"), status_code=404)
+
+    @api.exception_handler(405)
+    async def not_allowed(request: Request, error: HTTPException) -> Response:
+        # The error knows the methods of the first route only, and its path has several routes.
+        routes = [route for route in api.routes if isinstance(route, APIRoute)]
+        first = next(route for route in routes if route.path_regex.match(request.url.path))
+        allowed = {m for route in routes if route.path == first.path for m in route.methods or ()}
+        headers = {"Allow": ", ".join(sorted(allowed))}
+        return Answer(_no_api(request, 405, "BAD_REQUEST"), status_code=405, headers=headers)
 
     @api.get("/openapi.json", include_in_schema=False)
     async def openapi() -> Response:
@@ -348,6 +353,11 @@ def _application(workspace: Workspace) -> FastAPI:
         return Answer(workspace.permission_levels(endpoint_id))
 
     return api
+
+
+def _no_api(request: Request, status: int, error_code: str) -> dict[str, Any]:
+    text = f"No API found for '{request.method} {request.url.path}'"
+    return Refusal(status, text, error_code=error_code).as_dict()
 
 
 # ------------------------------------------------------------------------------------------ control

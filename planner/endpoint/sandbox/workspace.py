@@ -14,7 +14,9 @@ is *assumed*, and listed in docs/sandbox.md.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Protocol
 
@@ -402,7 +404,7 @@ class Workspace:
         endpoint = self._endpoint(name)
         details = {**endpoint.details, key: value}
         self._keep(replace(endpoint, details=details, updated_at_s=self.now_s()))
-        return value
+        return deepcopy(value)
 
     def _keep(self, endpoint: Endpoint) -> None:
         if self._store:
@@ -487,8 +489,7 @@ class Workspace:
             entity["entity_version"] = version
             default_name = f"{entity['entity_name'].rpartition('.')[2]}-{version}"
         if "name" not in entity:
-            safe = "".join(c if c.isascii() and c.isalnum() else "-" for c in default_name)
-            entity["name"] = safe.replace("--", "-")[-63:] or "entity"
+            entity["name"] = re.sub(r"[^A-Za-z0-9_]+", "-", default_name)[-63:] or "entity"
         if kind == "provisioned":
             self._require_on_sale(entity)
         return entity
@@ -547,7 +548,7 @@ class Workspace:
                     update.config, endpoint.config_version + 1, deployment, update.message, endpoint
                 ),
             }
-        return told
+        return deepcopy(told)
 
     def _told_config(
         self, config: Json, version: int, deployment: str, message: str, endpoint: Endpoint
