@@ -188,7 +188,7 @@ def apply(
     workspace: WorkspaceFlags,
 ) -> None:
     """Show the plan, ask, send exactly that, wait until it is ready, and read it back."""
-    from planner import files, terminal_plan
+    from planner import files, terminal, terminal_plan
     from planner.endpoint import plans, receipts
     from planner.endpoint.rollout import require_current
 
@@ -236,8 +236,16 @@ def apply(
     live = connected.get(made["endpoint"])
     if not as_json:
         terminal_plan.show_plan(made)
-    current = require_current(made, live, _now())
-    if not current:
+    if require_current(made, live, _now()):
+        if before is not None:
+            # A receipt that may be wanted for going back is not replaced by one that did nothing.
+            terminal.show_text(
+                files.to_json(before)
+                if as_json
+                else f"{made['endpoint']}: already as planned; nothing to do\n"
+            )
+            return
+    else:
         _approve(made, auto_approve=auto_approve, force=force, verb="apply")
     _begin(connected, made, out, timeout_s, verb="apply", as_json=as_json, quiet=quiet)
 
@@ -398,9 +406,8 @@ def _connect(flags: WorkspaceFlags) -> Any:
 
 def _planned(data: dict[str, Any], flags: WishFlags, connected: Any) -> dict[str, Any]:
     """Return the plan for a recommendation, made against what is live now."""
-    from planner.endpoint import images, plans, receipts
-    from planner.endpoint.client import Rejected
-    from planner.endpoint.eligibility import ask
+    from planner.endpoint import receipts
+    from planner.endpoint.planning import plan_live
     from planner.endpoint.wish import wish_of
 
     wish = wish_of(data, endpoint=flags.endpoint, model_version=flags.model_version)
@@ -422,20 +429,7 @@ def _planned(data: dict[str, Any], flags: WishFlags, connected: Any) -> dict[str
         valid_for=flags.valid_for,
         max_cost_increase=flags.max_cost_increase,
     )
-    live = connected.get(wish.endpoint)
-    version = wish.model_version
-    if version is None and live is not None:
-        serving = images.entities_of(images.active_config(live))
-        version = next(
-            (str(e["entity_version"]) for e in serving if e.get("entity_name") == wish.model), None
-        )
-    model = None
-    if version is not None:
-        try:
-            model = ask(connected, wish.model, version)
-        except Rejected:
-            model = None
-    return plans.plan_change(wish, live, model, terms)
+    return plan_live(wish, connected, terms)
 
 
 def _terms(
