@@ -61,7 +61,11 @@ def recommendation(
         "feasible": feasible,
         "endpoint": endpoint,
         "capacity": capacity_data(capacity, "the test"),
-        "outcome": {"attainment": {"all": figures}, "usd_per_hour": figures, "usd_per_month": figures},
+        "outcome": {
+            "attainment": {"all": figures},
+            "usd_per_hour": figures,
+            "usd_per_month": figures,
+        },
         "timeline": {"offered_tokens_per_s": [demand / 2, demand]},
         "confidence": "one future, no interval",
     }
@@ -107,7 +111,12 @@ def terms(workspace: Workspace, clock: Any, **given: Any) -> Terms:
 
 
 def plan_of(
-    workspace: Workspace, clock: Any, capacity: Capacity, *, wish: Mapping[str, Any] | None = None, **given: Any
+    workspace: Workspace,
+    clock: Any,
+    capacity: Capacity,
+    *,
+    wish: Mapping[str, Any] | None = None,
+    **given: Any,
 ) -> dict[str, Any]:
     """Return the plan for a capacity, made over the wire."""
     data = recommendation(capacity, **(wish or {}))

@@ -207,7 +207,7 @@ class Workspace:
         finally:
             contents.close()
         if len(data) > MOST_BYTES:
-            raise WorkspaceError(
+            raise Unanswered(
                 f"{where}: the answer has more than {MOST_BYTES // 2**20} MB, which no endpoint has; "
                 "check --host: this may not be a workspace"
             )
