@@ -110,7 +110,7 @@ def show_receipt(receipt: Mapping[str, Any], path: str) -> None:
     """Print how an apply ended."""
     last = receipt["steps"][-1]["result"]
     lines = [f"{receipt['endpoint']}: {last}"]
-    if last.endswith("nothing to do"):
+    if "nothing to do" in last:
         terminal.show_lines(lines)
         return
     lines.append(f"written: {path}, audit.jsonl")

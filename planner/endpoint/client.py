@@ -278,12 +278,13 @@ class Workspace:
                     f"{where}: {text} This is the workspace's answer where a model sold in model units is asked for "
                     "tokens/s, or the other way round; `ptplan chunk MODEL VERSION` tells which"
                 )
+            case DatabricksError() if type(error) is DatabricksError:
+                # Of no class that the SDK knows: a gateway, as a rule.
+                return Unanswered(
+                    f"{where}: something between here and the workspace failed ({text}); try again, and "
+                    "check --host"
+                )
             case DatabricksError():
-                if re.search(r"BAD_GATEWAY|GATEWAY|unable to parse response", text):
-                    return Unanswered(
-                        f"{where}: something between here and the workspace failed ({text}); try again, and "
-                        "check --host"
-                    )
                 return Rejected(f"{where}: refused ({text}); mend what it names, or recommend anew")
             case requests.exceptions.SSLError():
                 return Unanswered(

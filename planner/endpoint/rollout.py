@@ -222,12 +222,20 @@ class _Rollout:
             self.journal.step("check", one_line(error), state="failed", failure=str(error))
             raise
         if done:
+            unseen = self.creates and self.plan["burst"]
             self.journal.step(
                 "check",
-                "already as planned; nothing to do",
+                "already as planned; nothing to do"
+                + (
+                    "; whether it may burst cannot be seen: plan again with --burst to send it"
+                    if unseen
+                    else ""
+                ),
                 state="applied",
                 phase=DONE,
                 readback=live,
+                # Found and not sent, so what only a sender knows is not known.
+                **({"burst": {}} if unseen else {}),
             )
             return
         self.journal.step(
@@ -453,6 +461,7 @@ class _Rollout:
                 phase=DONE,
                 readback=live,
                 failure=None,
+                burst=self._named_burst(config),
             )
             return
         jumped = (
@@ -482,6 +491,16 @@ class _Rollout:
             live,
             apart,
         )
+
+    def _named_burst(self, config: Mapping[str, Any]) -> dict[str, bool]:
+        """Return burst scaling as sent, by the names that the workspace gave where a create left them out."""
+        sent = images.entities_of(self.plan["after"])
+        found = images.entities_of(config)
+        return {
+            images.label_of(there, index): bool(ours[images.BURST])
+            for index, (ours, there) in enumerate(zip(sent, found, strict=False))
+            if images.BURST in ours
+        }
 
     # -------------------------------------------------------------------------------- the ways out
 
