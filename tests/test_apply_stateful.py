@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -341,15 +342,18 @@ class Machine(RuleBasedStateMachine):
         if dies_at is not None:
             journal.left, journal.before = dies_at
         n_before = len(self.writes())
+        moved = data["phase"] == receipts.NEW and self.moved_since(plan)
         told = False
         try:
             done = carry_out(self.workspace, journal, clock=self.wait, timeout_s=120)
         except Killed:
+            assert not moved or len(self.writes()) == n_before
             return
         except (Refused, WorkspaceError) as error:
             told = True
             require_one_line(error)
             done = receipts.read(self.receipt)
+        assert not moved or len(self.writes()) == n_before
         assert done == receipts.read(self.receipt)
         assert done["state"] in ("applied", "in_progress", "failed")
         if data["state"] == "applied":
@@ -367,6 +371,19 @@ class Machine(RuleBasedStateMachine):
         if done["conflict"]:
             self.lost_is_told = True
 
+    def moved_since(self, plan: dict[str, Any]) -> bool:
+        """Whether the endpoint is another than a plan was made for, so that nothing may be sent."""
+        if self.held is None:
+            return bool(plan["action"] != "create")
+        live = self.running.workspace.get(NAME)
+        if plan["before"] is None:
+            return True
+        return (
+            live["id"] != plan["before"]["id"]
+            or self.held.config_version != plan["config_version"]
+            or self.held.config_update == "IN_PROGRESS"
+        )
+
     # ---------------------------------------------------------------------------- what must hold
 
     def writes(self) -> list[Any]:
@@ -378,6 +395,12 @@ class Machine(RuleBasedStateMachine):
     def nothing_is_sent_that_was_not_reviewed(self) -> None:
         for exchange in self.writes():
             assert (exchange.method, exchange.path, exchange.body) in self.reviewed
+
+    @invariant()
+    def nobody_writes_twice_without_a_look(self) -> None:
+        methods = [exchange.method for exchange in self.running.exchanges()]
+        assert ("PUT", "PUT") not in pairwise(methods)
+        assert ("POST", "POST") not in pairwise(methods)
 
     @invariant()
     def nothing_is_ever_deleted(self) -> None:
@@ -429,6 +452,7 @@ def run(n_runs: int) -> None:
         settings=settings(
             max_examples=n_runs,
             stateful_step_count=8,
+            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -93,7 +93,7 @@ def test_an_endpoint_comes_as_the_workspace_shows_it(running):
     running.workspace.create({"name": "chat", "config": config})
     live = workspace.get("chat")
     assert live is not None
-    assert live["pending_config"]["served_entities"][0]["unheard_of"] == {"x": [1, None]}
+    assert live["config"]["served_entities"][0]["unheard_of"] == {"x": [1, None]}
 
 
 def test_the_chunk_is_asked_of_the_workspace(running):
