@@ -14,20 +14,24 @@ from typing import Annotated, Any
 import typer
 
 from planner import __file__ as _package_file
-from planner.configuration import CONFIG_NAME, configured
+from planner import endpoint_cli
+from planner.configuration import configured
 from planner.flags import (
     BehaviourFlags,
     ChangeFlags,
+    Config,
+    Form,
     GroupedCommand,
+    Json,
     ModelFlags,
     PromiseFlags,
+    Quiet,
     TrafficFlags,
     takes,
 )
 from planner.line import one_line
 from simulations.errors import InputError, PtplanError
 
-OUTPUT = "Output"
 STOPPED = 130
 """The exit code of a command that was interrupted, as shells have it."""
 
@@ -42,25 +46,6 @@ app = typer.Typer(
 
 Workload = Annotated[
     Path, typer.Argument(help="a file of traffic", metavar="WORKLOAD", show_default=False)
-]
-Json = Annotated[
-    bool, typer.Option("--json", help="machine-readable on stdout", rich_help_panel=OUTPUT)
-]
-Form = Annotated[
-    str,
-    typer.Option(
-        "--output", "-o", help="text or json", rich_help_panel=OUTPUT, metavar="text|json"
-    ),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", help="no progress", rich_help_panel=OUTPUT)]
-Config = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        help=f"defaults for flags [{CONFIG_NAME} if it is there]",
-        metavar="FILE",
-        show_default=False,
-    ),
 ]
 
 
@@ -471,6 +456,92 @@ def _make_traffic(path: Path, out: Path, seed: int | None, *, as_json: bool, qui
         terminal.show_lines([f"written: {out}, {trace!r}"])
 
 
+@app.command(cls=GroupedCommand)
+def sandbox(
+    *,
+    port: Annotated[int, typer.Option(help="of 127.0.0.1; 0 for a free one")] = 8123,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            help="keep the workspace in this file, from one run to the next",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            help="ask for this bearer token [any]",
+            envvar="PTPLAN_SANDBOX_TOKEN",
+            show_default=False,
+            show_envvar=False,
+        ),
+    ] = None,
+    permission: Annotated[
+        str,
+        typer.Option(
+            help="of whoever asks; below CAN_MANAGE, changes are refused",
+            metavar="CAN_MANAGE|CAN_QUERY|CAN_VIEW",
+        ),
+    ] = "CAN_MANAGE",
+    sell: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="sell this model too: tokens/s of a chunk (980), step of units (50units), or none; repeatable",
+            metavar="NAME[:VERSION]=SIZE",
+            show_default=False,
+        ),
+    ] = None,
+    create_time: Annotated[
+        str, typer.Option(help="until a create has ended", metavar="DURATION")
+    ] = "20s",
+    update_time: Annotated[
+        str, typer.Option(help="until an update has ended", metavar="DURATION")
+    ] = "10s",
+    capacity_time: Annotated[
+        str, typer.Option(help="until one without capacity has failed", metavar="DURATION")
+    ] = "30s",
+    ending: Annotated[
+        str,
+        typer.Option(help="what creates and updates come to", metavar="succeed|capacity|hang"),
+    ] = "succeed",
+    requests_per_s: Annotated[
+        float | None,
+        typer.Option(help="refuse more with 429 and Retry-After", metavar="X", show_default=False),
+    ] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="go wrong, as in 'drop:after PUT /config times=1'; repeatable; see docs/sandbox.md",
+            metavar="FAULT",
+            show_default=False,
+        ),
+    ] = None,
+    config: Config = None,
+    quiet: Quiet = False,
+) -> None:
+    """Run a local workspace that speaks the serving-endpoints API, to rehearse in."""
+    from planner import terminal
+    from planner.endpoint.sandbox.command import serve
+    from planner.quantities import parse_duration
+
+    serve(
+        port=port,
+        state=state,
+        token=token,
+        permission=permission,
+        models=sell or [],
+        create_s=parse_duration(create_time, name="--create-time"),
+        update_s=parse_duration(update_time, name="--update-time"),
+        capacity_s=parse_duration(capacity_time, name="--capacity-time"),
+        ending=ending,
+        requests_per_s=requests_per_s,
+        faults=fault or [],
+        tell=lambda line: terminal.show_text(f"{line}\n"),
+        quiet=quiet,
+    )
+
+
 def _fit_traffic(
     path: Path, out: Path, seed: int, flags: TrafficFlags, *, as_json: bool, quiet: bool
 ) -> None:
@@ -550,6 +621,8 @@ def _capacity(offer: Any, min_chunks: int | None, max_chunks: int | None, units:
         )
     return offer.capacity(*both)
 
+
+app.registered_commands += endpoint_cli.app.registered_commands
 
 if __name__ == "__main__":
     main()

@@ -11,10 +11,13 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
 from typer.core import TyperCommand
+
+from planner.configuration import CONFIG_NAME
 
 
 def _option(help_text: str, panel: str, *names: str, metavar: str | None = None) -> Any:
@@ -253,3 +256,24 @@ class GroupedCommand(TyperCommand):
         for section, records in sections.items():
             with formatter.section(section):
                 formatter.write_dl(records)
+
+
+Json = Annotated[
+    bool, typer.Option("--json", help="machine-readable on stdout", rich_help_panel=OUTPUT)
+]
+Form = Annotated[
+    str,
+    typer.Option(
+        "--output", "-o", help="text or json", rich_help_panel=OUTPUT, metavar="text|json"
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="no progress", rich_help_panel=OUTPUT)]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        help=f"defaults for flags [{CONFIG_NAME} if it is there]",
+        metavar="FILE",
+        show_default=False,
+    ),
+]

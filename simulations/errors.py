@@ -7,7 +7,9 @@
     |   |-- ScenarioError           a number of the simulated endpoint
     |   |-- CatalogueError          a model, a price, a service
     |   `-- ObjectiveError          a promise
-    `-- Infeasible                  no range keeps the promise                    exit 3
+    |-- Infeasible                  no range keeps the promise                    exit 3
+    |-- WorkspaceError              the workspace, or the way to it, failed       exit 1
+    `-- Refused                     what was not reviewed, or is unsafe           exit 4
 
 Each also subclasses the builtin that a caller would expect, so `except ValueError` works.
 """
@@ -47,3 +49,13 @@ class Infeasible(PtplanError):
     """No range keeps the promise; what came nearest is written all the same."""
 
     exit_code = 3
+
+
+class WorkspaceError(PtplanError):
+    """The workspace refused, failed, or could not be reached; what was sent before stands in the receipt."""
+
+
+class Refused(PtplanError):
+    """Nothing is sent that was not reviewed or that a safety rule forbids."""
+
+    exit_code = 4

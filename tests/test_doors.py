@@ -28,12 +28,15 @@ DOORS = {
     "fastapi": ("planner/app/*", "planner/endpoint/sandbox*"),
     "matplotlib": ("reports/figures.py",),
     "numba": ("simulations/kernel.py", "simulations/tally.py"),
+    "pydantic": ("planner/endpoint/sandbox*",),
     "simpy": ("simulations/reference.py",),
+    "sqlite3": ("planner/endpoint/sandbox/store.py",),
     "statsforecast": ("simulations/traffic/forecast.py",),
+    "uvicorn": ("planner/app/*", "planner/endpoint/sandbox*"),
     # printing
     "print()": CLI,
     "rich": CLI,
-    "typer": CLI,
+    "typer": (*CLI, "planner/endpoint_cli.py"),
     # the network
     "http": WORLD,
     "httpx": WORLD,
