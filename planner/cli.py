@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from hashlib import sha256
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
@@ -45,7 +46,10 @@ app = typer.Typer(
 )
 
 Workload = Annotated[
-    Path, typer.Argument(help="a file of traffic", metavar="WORKLOAD", show_default=False)
+    Path,
+    typer.Argument(
+        help="a file of traffic, or its description", metavar="WORKLOAD", show_default=False
+    ),
 ]
 
 
@@ -196,10 +200,10 @@ def recommend(
     offer = question.offer_of(model)
     objective = question.objective_of(promise)
     with terminal.progress(quiet=quiet or as_json) as tell:
-        reading = _read(workload, traffic, tell, seed=behaviour.seed)
+        source, requests = _traffic(workload, traffic, tell, seed=behaviour.seed)
         _tell_compiling(tell)
         made = recommend_range(
-            reading.trace,
+            requests,
             offer,
             objective,
             **question.behaviour_of(behaviour),
@@ -217,9 +221,7 @@ def recommend(
         )
         data = artifacts.artifact(
             made,
-            artifacts.Workload(
-                str(workload), reading.sha256, reading.format, reading.dropped, reading.notes
-            ),
+            source,
             command=shlex.join(["ptplan", *context.obj["arguments"]]),
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
             version=version(),
@@ -241,7 +243,7 @@ def recommend(
 
 
 @app.command(cls=GroupedCommand)
-@takes(TrafficFlags, ModelFlags, PromiseFlags, BehaviourFlags)
+@takes(TrafficFlags, ChangeFlags, ModelFlags, PromiseFlags, BehaviourFlags)
 def simulate(
     workload: Workload,
     *,
@@ -258,6 +260,7 @@ def simulate(
     output: Form = "text",
     quiet: Quiet = False,
     traffic: TrafficFlags,
+    change: ChangeFlags,
     model: ModelFlags,
     promise: PromiseFlags,
     behaviour: BehaviourFlags,
@@ -269,13 +272,17 @@ def simulate(
     from simulations.engine import simulate as simulate_endpoint
     from simulations.outcome import summarise
     from simulations.scenario import Scenario
+    from simulations.trace import Trace
+    from simulations.traffic import RECORDED, Bootstrap, Futures
 
     as_json = _wants_json(json, output)
     offer = question.offer_of(model)
     objective = question.objective_of(promise)
     capacity = _capacity(offer, min_chunks, max_chunks, units)
     with terminal.progress(quiet=quiet or as_json) as tell:
-        reading = _read(workload, traffic, tell, seed=behaviour.seed)
+        source, requests = _traffic(workload, traffic, tell, seed=behaviour.seed)
+        law = Bootstrap(requests) if isinstance(requests, Trace) else requests
+        trace = Futures(law, question.change_of(change), behaviour.seed or 0).draw(RECORDED)
         _tell_compiling(tell)
         scenario = Scenario(
             offer.service,
@@ -286,7 +293,7 @@ def simulate(
             seed=behaviour.seed or 0,
         )
         tell(f"simulating {capacity}")
-        run = simulate_endpoint(reading.trace, scenario, engine=engine)  # type: ignore[arg-type]
+        run = simulate_endpoint(trace, scenario, engine=engine)  # type: ignore[arg-type]
         outcome = summarise(run, objective.limits, price=offer.price)
     figures, conservation = outcome.figures(), asdict(run.conservation())
     if as_json:
@@ -296,7 +303,7 @@ def simulate(
     verdict = objective.judge(outcome)
     kept = "kept" if verdict.holds else "missed"
     terminal.show_lines([f"the promise is {kept}: {objective.definition}"])
-    terminal.show_lines([*reading.notes, *offer.warnings], mark="!")
+    terminal.show_lines([*source.notes, *offer.warnings], mark="!")
 
 
 @app.command(cls=GroupedCommand)
@@ -561,6 +568,23 @@ def _fit_traffic(
         terminal.show_text(artifacts.to_json({"written": str(out), **made.data}))
     elif not quiet:
         terminal_fit.show_fit(made.data, str(out))
+
+
+def _traffic(
+    workload: Path, flags: TrafficFlags, tell: Any, *, seed: int | None
+) -> tuple[Any, Any]:
+    """Return where traffic comes from, for the record, and the recording or the description."""
+    from planner.artifacts import Workload as Source
+    from simulations.traffic import is_description, load_description
+
+    if is_description(workload):
+        described = load_description(workload)
+        digest = sha256(workload.read_bytes()).hexdigest()
+        note = "the traffic is generated from a description: every future is a draw of its own"
+        return Source(str(workload), digest, "description", {}, (note,)), described
+    reading = _read(workload, flags, tell, seed=seed)
+    source = Source(str(workload), reading.sha256, reading.format, reading.dropped, reading.notes)
+    return source, reading.trace
 
 
 def _read(workload: Path, flags: TrafficFlags, tell: Any, *, seed: int | None = None) -> Any:
