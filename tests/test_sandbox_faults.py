@@ -542,6 +542,13 @@ def test_a_flag_that_cannot_be_used_is_refused_in_one_line(flags, complaint, tmp
     assert list(Path().iterdir()) == []
 
 
+def test_a_flag_that_may_be_repeated_may_stand_once_in_a_config_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("ptplan.toml").write_text('model = "m"\n[sandbox]\nsell = "ml.own.model"\n')
+    assert run(["sandbox"]) == 1
+    assert "--sell is 'ml.own.model'; must be NAME" in capsys.readouterr().err
+
+
 def test_a_port_that_is_taken_is_refused(workspace, capsys):
     port = workspace.url.rpartition(":")[2]
     assert run(["sandbox", "--port", port]) == 1
