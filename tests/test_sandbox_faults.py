@@ -319,7 +319,7 @@ def test_no_token_is_401_and_any_will_do_unless_one_is_asked_for(workspace):
         assert (answer.status_code, answer.json()["error_code"]) == (401, "UNAUTHENTICATED")
     with running_workspace(token="right") as running:
         for path in (PATH, "/sandbox", "/api/2.0/none"):
-            for wrong in ("Bearer wrong", "Bearer righ", "Bearer rightt", "Bearer \xe9"):
+            for wrong in ("Bearer wrong", "Bearer RIGHT", "Bearer right2", "Bearer \xe9"):
                 answer = call(running.url, "GET", path, headers={"Authorization": wrong.encode("latin-1")})  # fmt: skip
                 assert answer.status_code == 401
                 assert "right" not in answer.text
@@ -511,9 +511,12 @@ def test_its_terminal_says_what_happened_and_ends_with_ctrl_c(tmp_path):
         printed = process.stop()
     assert process.process.returncode == 130
     assert process.complained == "ptplan: stopped\n"
-    assert f"POST {PATH}  no answer  fault drop:after, the handler answered 200\n" in printed
-    assert f"GET {PATH}/chat  200\n" in printed
-    assert f"GET {PATH}  401\n" in printed
+    assert (
+        f"POST {PATH}  no answer  fault drop:after  the handler answered 200  NOT_READY, IN_PROGRESS\n"
+        in printed
+    )
+    assert f"GET {PATH}/chat  200  NOT_READY, IN_PROGRESS\n" in printed
+    assert f"GET {PATH}  401  Invalid access token\n" in printed
     assert TOKEN not in printed + "".join(process.printed)
 
 

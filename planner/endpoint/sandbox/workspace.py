@@ -297,10 +297,10 @@ class Workspace:
         endpoint = self._endpoint(name)
         if endpoint.update is None or endpoint.update.status != "IN_PROGRESS":
             raise Refusal(409, f"Serving endpoint {name} is not being updated")
-        canceled = replace(
-            endpoint.update, status="UPDATE_CANCELED", message="The update was canceled."
+        stopped = replace(
+            endpoint.update, status="UPDATE_CANCELED", message="The update was cancelled."
         )
-        self._keep(replace(endpoint, update=canceled, updated_at_s=self.now_s()))
+        self._keep(replace(endpoint, update=stopped, updated_at_s=self.now_s()))
         return self.get(name)
 
     def rival(
