@@ -194,7 +194,7 @@ def test_faults_are_set_by_the_control_route_which_they_do_not_strike(workspace)
     assert requests.get(control, timeout=5).json()["faults"][0]["seen"] == 1
     assert requests.delete(f"{control}/faults", timeout=5).json()["faults"] == []
     assert call(workspace.url, "GET", PATH).status_code == 200
-    for wrong in ({"kind": "storm"}, {"kind": "drop", "when": 1}, {}, {"kind": "drop", "times": 0}, {"kind": "drop", "times": "x"}, {"kind": ["drop"]}):  # fmt: skip
+    for wrong in ({"kind": "storm"}, {"kind": "drop", "when": 1}, {}, {"kind": "drop", "times": 0}, {"kind": "drop", "times": "x"}, {"kind": ["drop"]}, {"kind": "drop", "path": 5}, {"kind": "drop", "method": None}, {"kind": "status", "retry_after": 2}, {"kind": "rival", "edit": []}, {"kind": "drop", "times": True}):  # fmt: skip
         assert requests.post(f"{control}/faults", json=wrong, timeout=5).status_code == 400
 
 
@@ -231,6 +231,8 @@ def test_what_the_control_routes_set():
             ("timings", {"update": 1}),
             ("endings", {"ending": "explode"}),
             ("endings", {"next": "hang"}),
+            ("endings", {"next": None}),
+            ("endings", {"ending": None}),
             ("endings", {"next": [["hang"]]}),
             ("permission", {"permission": "ALL"}),
             ("models", {"model": "x"}),

@@ -346,6 +346,8 @@ def test_a_rivals_edit_is_one_more_version_or_takes_its_time():
     assert refusal_of(workspace.rival, "chat", "edit", tokens(0, CHUNK)).status == 409
     assert refusal_of(workspace.rival, "chat", "recreate", tokens(0, 1)).status == 400
     assert refusal_of(workspace.rival, "chat", "steal").status == 400
+    nulls = dict.fromkeys(("external_model", "provisioned_model_units", "name"))
+    assert workspace.rival("chat", "recreate", tokens(0, CHUNK, **nulls)) is not None
     assert workspace.get("chat")["name"] == "chat"
 
 
@@ -371,6 +373,22 @@ def test_fields_that_are_not_known_here_are_kept():
     assert (told["description"], told["new_field"]) == ("d", 1)
     assert told["config"]["auto_capture_config"] == {"enabled": True}
     assert told["config"]["served_entities"][0]["from_the_future"] == {"a": [1]}
+
+
+def test_what_is_sent_cannot_pass_for_what_is_told():
+    """A client that sends back all it read must not forge the state, nor the id."""
+    forged = {"id": "x", "state": {}, "creator": "x", "permission_level": "x", "pending_config": {}}
+    config = {**tokens(0, CHUNK, state={}, creator="x"), "config_version": 9, "start_time": 9}
+    workspace = new(clock := Clock())
+    workspace.create({**forged, "name": "chat", "config": config})
+    told = workspace.get("chat")
+    assert {key for key, value in forged.items() if told[key] == value} == set()
+    assert told["pending_config"]["start_time"] == clock.now_s * 1000
+    clock.advance(20)
+    told = workspace.get("chat")
+    assert "pending_config" not in told
+    assert told["config"]["config_version"] == 1
+    assert told["config"]["served_entities"][0]["state"]["deployment"] == "DEPLOYMENT_READY"
 
 
 def test_an_update_replaces_all_of_the_configuration():

@@ -56,6 +56,10 @@ class Fault:
     edit: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name, kind in _TYPES.items():
+            value = getattr(self, name)
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise InputError(f"{name} of the fault is {value!r}; must be {_CALLED[kind]}")
         if self.kind not in get_args(Kind):
             raise InputError(f"fault is {self.kind!r}; must be one of {', '.join(KINDS)}")
         if self.moment not in get_args(Moment):
@@ -74,6 +78,27 @@ class Fault:
     def matches(self, method: str, path: str) -> bool:
         """Whether a request is one of those that are struck."""
         return self.method.upper() in ("", method) and self.path in path
+
+
+_CALLED: dict[Any, str] = {
+    str: "text",
+    int: "a whole number",
+    int | None: "a whole number",
+    int | float: "a number",
+    dict: "an object",
+}
+_TYPES: dict[str, Any] = {
+    "kind": str,
+    "moment": str,
+    "method": str,
+    "path": str,
+    "times": int | None,
+    "skip": int,
+    "seconds": int | float,
+    "status": int,
+    "retry_after": str,
+    "edit": dict,
+}
 
 
 def parse_fault(text: str) -> Fault:

@@ -402,11 +402,14 @@ def _add_control(api: FastAPI, workspace: Workspace, faults: Faults, wire: Wire)
     @route("POST", "/endings")
     async def endings(body: JsonObject) -> Response:
         """`{"ending": E}` for all to come, `{"next": [E, ...]}` for the next ones."""
-        given = [*([body["ending"]] if "ending" in body else []), *body.get("next", [])]
+        following = body.get("next", workspace.next_endings)
+        if not isinstance(following, list):
+            raise Refusal(400, f"next is {following!r}; must be a list of endings")
+        given = [body.get("ending", workspace.ending), *following]
         if any(ending not in ENDINGS for ending in given):
             raise Refusal(400, f"endings are {given}; each must be one of {', '.join(ENDINGS)}")
         workspace.ending = body.get("ending", workspace.ending)
-        workspace.next_endings = list(body.get("next", workspace.next_endings))
+        workspace.next_endings = following
         return Answer(state())
 
     @route("POST", "/permission")

@@ -31,7 +31,9 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_BODY_BYTES = 1 << 20
 HUGE_BYTES = 10 * 1000 * 1000
-MOST_EXCHANGES = 10_000
+MOST_EXCHANGES = 5_000
+MOST_NOTED_BYTES = 32_768
+"""Of a body; a longer one is not noted, so that the notes cannot fill the memory."""
 CONTROL = "/sandbox"
 PUBLIC = ("/.well-known/databricks-config", "/openapi.json")
 """Answered without a token: clients ask the first before they have one."""
@@ -59,7 +61,7 @@ class Exchange:
 
     Args:
         at_s: Unix time of the workspace.
-        body: its JSON, or None.
+        body: its JSON; None where there is none or it is too long to note.
         status: what the client was sent; None where it was sent nothing or not all.
         handled: whether the handler ran, and so whether it had an effect.
         handler_status: what the handler answered.
@@ -247,7 +249,7 @@ class Wire:
         if path == PUBLIC[0] or path.startswith(CONTROL):
             return
         try:
-            data = json.loads(body) if body else None
+            data = json.loads(body) if 0 < len(body) <= MOST_NOTED_BYTES else None
         except (ValueError, RecursionError):
             data = None
         struck = f"{fault.kind}:{fault.moment}" if fault else None

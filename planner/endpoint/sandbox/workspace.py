@@ -320,7 +320,7 @@ class Workspace:
         endpoint = self._endpoint(name)
         if action != "delete":
             bodies.read(bodies.EndpointCoreConfigInput, config)
-            self._checked_config(config, None)
+            self._checked_config(without_nulls(config), None)
         if action == "edit":
             self._update(endpoint, config, finished=finished)
             return self.get(name)
@@ -365,9 +365,7 @@ class Workspace:
             updated_at_s=now_s,
             update=update,
             tags=tuple(given.items()),
-            details={
-                key: value for key, value in body.items() if key not in ("name", "config", "tags")
-            },
+            details={key: value for key, value in body.items() if key not in _OWN},
         )
         self._keep(endpoint)
         return self._detailed(endpoint)
@@ -520,6 +518,7 @@ class Workspace:
 
     def _detailed(self, endpoint: Endpoint) -> Json:
         told: Json = {
+            **endpoint.details,
             "name": endpoint.name,
             "id": endpoint.id,
             "creator": CREATOR,
@@ -529,7 +528,6 @@ class Workspace:
             "tags": _tags(endpoint.tags),
             "permission_level": self.permission,
             "route_optimized": False,
-            **endpoint.details,
         }
         if endpoint.config is not None:
             told["config"] = self._told_config(
@@ -543,10 +541,10 @@ class Workspace:
                 "UPDATE_CANCELED": "DEPLOYMENT_ABORTED",
             }[update.status]
             told["pending_config"] = {
-                "start_time": _ms(update.started_at_s),
                 **self._told_config(
                     update.config, endpoint.config_version + 1, deployment, update.message, endpoint
                 ),
+                "start_time": _ms(update.started_at_s),
             }
         return deepcopy(told)
 
@@ -600,6 +598,8 @@ class Workspace:
 
 
 _RANGE = ("min_provisioned_throughput", "max_provisioned_throughput")
+_OWN = ("name", "config", "pending_config", "tags")
+"""Fields that are kept as something else than they were sent, or not at all."""
 _SUMMARY = ("name", "entity_name", "entity_version", "foundation_model", "external_model")
 """What a list tells of an entity. Source: databricks-sdk 0.156.0, ServedEntitySpec, read 2026-11-22."""
 
