@@ -196,21 +196,11 @@ def _shows(answer: type[bodies.Body], body: type[bodies.Body] | None = None) -> 
     }
     if body is not None:
         schema = {"$ref": f"#/components/schemas/{body.__name__}"}
+        content = {"schema": schema, "example": bodies.EXAMPLES[body]}
         shown["openapi_extra"] = {
-            "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}
+            "requestBody": {"required": True, "content": {"application/json": content}}
         }
     return shown
-
-
-_REQUESTS = (
-    bodies.CreateServingEndpoint,
-    bodies.CreatePtEndpointRequest,
-    bodies.EndpointCoreConfigInput,
-    bodies.UpdatePtEndpointConfigRequest,
-    bodies.PatchServingEndpointTags,
-    bodies.AiGatewayConfig,
-    bodies.PutRequest,
-)
 
 
 def _openapi(application: FastAPI) -> dict[str, Any]:
@@ -222,7 +212,7 @@ def _openapi(application: FastAPI) -> dict[str, Any]:
         routes=application.routes,
     )
     _, schemas = models_json_schema(
-        [(shape, "validation") for shape in _REQUESTS],
+        [(shape, "validation") for shape in bodies.EXAMPLES],
         ref_template="#/components/schemas/{model}",
     )
     components = document.setdefault("components", {})
