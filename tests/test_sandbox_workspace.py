@@ -20,11 +20,13 @@ from workspace import Clock
 
 from planner.catalogue import models
 from planner.endpoint.request import create_request
+from planner.endpoint.sandbox import bodies
 from planner.endpoint.sandbox.bodies import INT64, MAX_ENTITIES
+from planner.endpoint.sandbox.endpoints import NO_CAPACITY, Endpoint, settled
 from planner.endpoint.sandbox.offerings import SAMPLE_MODEL, Offerings, parse_offering
 from planner.endpoint.sandbox.refusals import Refusal
 from planner.endpoint.sandbox.store import SqliteStore
-from planner.endpoint.sandbox.workspace import NO_CAPACITY, Endpoint, Timings, Workspace, settled
+from planner.endpoint.sandbox.workspace import Timings, Workspace
 from simulations.capacity import ModelUnits, TokenChunks
 from simulations.errors import InputError
 
@@ -669,6 +671,24 @@ def test_settling_twice_is_settling_once():
     endpoint: Endpoint = workspace._endpoint("chat")
     later = clock.now_s + 100
     assert settled(settled(endpoint, later), later) == settled(endpoint, later)
+
+
+@pytest.mark.parametrize("shape", bodies.EXAMPLES, ids=lambda shape: shape.__name__)
+def test_every_example_of_the_document_is_taken(shape):
+    range_, in_units = (bodies.EXAMPLES[s] for s in (bodies.CreateServingEndpoint, bodies.CreatePtEndpointRequest))  # fmt: skip
+    workspace = new(timings=Timings(0, 0, 0))
+    workspace.create(range_)
+    workspace.create_pt(in_units)
+    calls = {
+        bodies.EndpointCoreConfigInput: workspace.update,
+        bodies.UpdatePtEndpointConfigRequest: workspace.update_pt,
+        bodies.PatchServingEndpointTags: workspace.patch_tags,
+        bodies.AiGatewayConfig: workspace.put_ai_gateway,
+        bodies.PutRequest: workspace.put_rate_limits,
+    }
+    if shape in calls:
+        calls[shape]("chat", bodies.EXAMPLES[shape])
+    assert {e["state"]["ready"] for e in workspace.list()["endpoints"]} == {"READY"}
 
 
 def test_the_sample_of_the_documentation_is_taken():

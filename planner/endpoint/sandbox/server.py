@@ -22,11 +22,12 @@ from pydantic.json_schema import models_json_schema
 
 from planner.endpoint.request import CREATE_PATH, CREATE_UNITS_PATH
 from planner.endpoint.sandbox import bodies
+from planner.endpoint.sandbox.endpoints import ENDINGS
 from planner.endpoint.sandbox.faults import Fault, Faults
 from planner.endpoint.sandbox.refusals import Refusal
 from planner.endpoint.sandbox.throttle import Throttle
 from planner.endpoint.sandbox.wire import CONTROL, Protocol, Wire, exchange_dicts
-from planner.endpoint.sandbox.workspace import ENDINGS, Timings, Workspace
+from planner.endpoint.sandbox.workspace import Timings, Workspace
 from simulations.errors import InputError
 
 LOOPBACK = "127.0.0.1"
