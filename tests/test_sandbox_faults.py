@@ -186,6 +186,14 @@ def test_a_fault_strikes_only_what_it_names(workspace):
     assert call(workspace.url, "GET", f"{PATH}/chat").status_code == 200
 
 
+def test_host_metadata_is_struck_only_by_its_name(workspace):
+    workspace.fault("status", status=500, times=1)
+    assert call(workspace.url, "GET", "/.well-known/databricks-config").status_code == 200
+    assert call(workspace.url, "GET", PATH).status_code == 500
+    workspace.fault("status", status=500, path="/.well-known")
+    assert call(workspace.url, "GET", "/.well-known/databricks-config").status_code == 500
+
+
 def test_faults_are_set_by_the_control_route_which_they_do_not_strike(workspace):
     control = f"{workspace.url}/sandbox"
     told = requests.post(f"{control}/faults", json={"kind": "status", "status": 500}, timeout=5)

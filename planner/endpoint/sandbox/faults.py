@@ -15,6 +15,10 @@ from simulations.errors import InputError
 Kind = Literal["drop", "reset", "slow", "status", "truncate", "html", "huge", "rival"]
 Moment = Literal["before", "after"]
 
+HOST_METADATA = "/.well-known/databricks-config"
+"""Clients ask for it unbidden, some before every call; a fault strikes it only where its path says so, or
+`times=1` would be spent on it."""
+
 KINDS: dict[str, str] = {
     "drop": "the connection is closed, without an answer",
     "reset": "the connection is reset (RST), without an answer",
@@ -35,7 +39,7 @@ class Fault:
         kind: what happens, one of `KINDS`.
         moment: before the handler (nothing was done) or after it (all was done).
         method: of the requests that are struck; empty for any.
-        path: what their path must contain; empty for any.
+        path: what their path must contain; empty for any but `HOST_METADATA`.
         times: how many are struck; None for all.
         skip: how many are let through first.
         seconds: of `slow`.
@@ -77,6 +81,8 @@ class Fault:
 
     def matches(self, method: str, path: str) -> bool:
         """Whether a request is one of those that are struck."""
+        if path == HOST_METADATA and not self.path:
+            return False
         return self.method.upper() in ("", method) and self.path in path
 
 

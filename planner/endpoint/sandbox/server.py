@@ -23,7 +23,7 @@ from pydantic.json_schema import models_json_schema
 from planner.endpoint.request import CREATE_PATH, CREATE_UNITS_PATH
 from planner.endpoint.sandbox import bodies
 from planner.endpoint.sandbox.endpoints import ENDINGS
-from planner.endpoint.sandbox.faults import Fault, Faults
+from planner.endpoint.sandbox.faults import HOST_METADATA, Fault, Faults
 from planner.endpoint.sandbox.refusals import Refusal
 from planner.endpoint.sandbox.throttle import Throttle
 from planner.endpoint.sandbox.wire import CONTROL, Protocol, Wire, exchange_dicts
@@ -263,7 +263,7 @@ def _application(workspace: Workspace) -> FastAPI:
             document.update(_openapi(api))
         return Answer(document)
 
-    @api.get("/.well-known/databricks-config", **_shows(bodies.HostMetadata))
+    @api.get(HOST_METADATA, **_shows(bodies.HostMetadata))
     async def host_metadata(request: Request) -> Response:
         base = str(request.base_url).rstrip("/")
         return Answer({"oidc_endpoint": f"{base}/oidc", "workspace_id": WORKSPACE_ID})

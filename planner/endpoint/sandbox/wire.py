@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from planner.endpoint.sandbox.faults import Fault, Faults
+from planner.endpoint.sandbox.faults import HOST_METADATA, Fault, Faults
 from planner.endpoint.sandbox.refusals import Refusal
 from planner.endpoint.sandbox.throttle import Throttle
 from planner.line import one_line
@@ -35,7 +35,7 @@ MOST_EXCHANGES = 5_000
 MOST_NOTED_BYTES = 32_768
 """Of a body; a longer one is not noted, so that the notes cannot fill the memory."""
 CONTROL = "/sandbox"
-PUBLIC = ("/.well-known/databricks-config", "/openapi.json")
+PUBLIC = (HOST_METADATA, "/openapi.json")
 """Answered without a token: clients ask the first before they have one."""
 
 LOCAL_NAMES = ("127.0.0.1", "localhost", "::1")
@@ -246,7 +246,7 @@ class Wire:
         headers: dict[str, str],
     ) -> None:
         path = str(scope["path"])
-        if path == PUBLIC[0] or path.startswith(CONTROL):
+        if path == HOST_METADATA or path.startswith(CONTROL):
             return
         try:
             data = json.loads(body) if 0 < len(body) <= MOST_NOTED_BYTES else None
