@@ -94,6 +94,7 @@ def test_slow_is_slow_on_its_side_of_the_handler(moment, there):
         with pytest.raises(requests.ReadTimeout):
             create(own.url, timeout=0.5)
         assert names(own) == there
+        assert [e.fault for e in own.exchanges()] == ["slow:after"] * len(there)
 
 
 def test_slow_still_answers(workspace):

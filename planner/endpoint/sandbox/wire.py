@@ -182,11 +182,11 @@ class Wire:
         answer = await self._handled(scope, body) if passes or fault.moment == "after" else None
         if fault.kind == "rival" and fault.moment == "after":
             self._let_rival(fault)
-        if fault.kind == "slow" and fault.moment == "after":
-            await asyncio.sleep(fault.seconds)
         replaced = answer if passes and answer else _spoilt(fault, answer)
         silent = fault.kind in ("drop", "reset", "truncate")
         self._note(scope, body, None if silent else replaced, answer, fault, headers)
+        if fault.kind == "slow" and fault.moment == "after":
+            await asyncio.sleep(fault.seconds)
         transport: asyncio.Transport = scope["state"]["transport"]
         if fault.kind == "truncate":
             # The length is that of the whole, half of it is sent, and the connection is closed.
