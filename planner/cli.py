@@ -66,7 +66,7 @@ def run(arguments: list[str]) -> int:
             arguments,
             prog_name="ptplan",
             standalone_mode=False,
-            default_map=configured(arguments, lambda: _flags_of(command)),
+            default_map=_in_lists(command, configured(arguments, lambda: _flags_of(command))),
             obj={"arguments": arguments},
         )
     except usage_error as error:
@@ -97,6 +97,23 @@ def _flags_of(command: Any) -> dict[str, set[str]]:
     return {
         name: {flag.name for flag in one.params if flag.param_type_name == "option"} - {"config"}
         for name, one in command.commands.items()
+    }
+
+
+def _in_lists(command: Any, defaults: dict[str, Any]) -> dict[str, Any]:
+    """Return defaults of a config file in which the value of a flag that may be repeated is a list of one."""
+    repeated = {
+        (name, one.name)
+        for name, sub in (command.commands.items() if defaults else ())
+        for one in sub.params
+        if getattr(one, "multiple", False)
+    }
+    return {
+        name: {
+            flag: [str(value)] if (name, flag) in repeated else value
+            for flag, value in flags.items()
+        }
+        for name, flags in defaults.items()
     }
 
 

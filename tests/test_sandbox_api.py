@@ -43,16 +43,18 @@ SOLD = ("ml.own.model=1", "ml.own.units=1units")
 
 def test_schemathesis_finds_no_fault_in_a_few_requests(tmp_path):
     with running_workspace(token=TOKEN, models=SOLD) as running:
-        schemathesis(running.url, tmp_path, "--phases", "fuzzing", "--max-examples", "4", "--seed", "1")  # fmt: skip
+        schemathesis(running.url, tmp_path, "--phases", "examples,fuzzing", "--max-examples", "3", "--seed", "1")  # fmt: skip
         answered = {(e.method, e.status) for e in running.exchanges()}
-        assert {("POST", 200), ("POST", 400), ("GET", 200), ("GET", 404)} <= answered
+        assert {("POST", 200), ("POST", 400), ("GET", 200)} <= answered
         assert not any((e.status or 500) >= 500 for e in running.exchanges())
 
 
 @pytest.mark.slow
 def test_schemathesis_finds_no_fault_in_thousands_of_requests(tmp_path):
     with running_workspace(token=TOKEN, models=SOLD) as running:
-        schemathesis(running.url, tmp_path, "--phases", "coverage,fuzzing", "--max-examples", "40")
+        schemathesis(
+            running.url, tmp_path, "--phases", "examples,coverage,fuzzing", "--max-examples", "25"
+        )
         assert len(running.exchanges()) > 1000
         assert not any((e.status or 500) >= 500 for e in running.exchanges())
 

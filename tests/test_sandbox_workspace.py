@@ -20,11 +20,13 @@ from workspace import Clock
 
 from planner.catalogue import models
 from planner.endpoint.request import create_request
+from planner.endpoint.sandbox import bodies
 from planner.endpoint.sandbox.bodies import INT64, MAX_ENTITIES
+from planner.endpoint.sandbox.endpoints import NO_CAPACITY, Endpoint, settled
 from planner.endpoint.sandbox.offerings import SAMPLE_MODEL, Offerings, parse_offering
 from planner.endpoint.sandbox.refusals import Refusal
 from planner.endpoint.sandbox.store import SqliteStore
-from planner.endpoint.sandbox.workspace import NO_CAPACITY, Endpoint, Timings, Workspace, settled
+from planner.endpoint.sandbox.workspace import Timings, Workspace
 from simulations.capacity import ModelUnits, TokenChunks
 from simulations.errors import InputError
 
@@ -346,6 +348,8 @@ def test_a_rivals_edit_is_one_more_version_or_takes_its_time():
     assert refusal_of(workspace.rival, "chat", "edit", tokens(0, CHUNK)).status == 409
     assert refusal_of(workspace.rival, "chat", "recreate", tokens(0, 1)).status == 400
     assert refusal_of(workspace.rival, "chat", "steal").status == 400
+    nulls = dict.fromkeys(("external_model", "provisioned_model_units", "name"))
+    assert workspace.rival("chat", "recreate", tokens(0, CHUNK, **nulls)) is not None
     assert workspace.get("chat")["name"] == "chat"
 
 
@@ -371,6 +375,22 @@ def test_fields_that_are_not_known_here_are_kept():
     assert (told["description"], told["new_field"]) == ("d", 1)
     assert told["config"]["auto_capture_config"] == {"enabled": True}
     assert told["config"]["served_entities"][0]["from_the_future"] == {"a": [1]}
+
+
+def test_what_is_sent_cannot_pass_for_what_is_told():
+    """A client that sends back all it read must not forge the state, nor the id."""
+    forged = {"id": "x", "state": {}, "creator": "x", "permission_level": "x", "pending_config": {}}
+    config = {**tokens(0, CHUNK, state={}, creator="x"), "config_version": 9, "start_time": 9}
+    workspace = new(clock := Clock())
+    workspace.create({**forged, "name": "chat", "config": config})
+    told = workspace.get("chat")
+    assert {key for key, value in forged.items() if told[key] == value} == set()
+    assert told["pending_config"]["start_time"] == clock.now_s * 1000
+    clock.advance(20)
+    told = workspace.get("chat")
+    assert "pending_config" not in told
+    assert told["config"]["config_version"] == 1
+    assert told["config"]["served_entities"][0]["state"]["deployment"] == "DEPLOYMENT_READY"
 
 
 def test_an_update_replaces_all_of_the_configuration():
@@ -651,6 +671,24 @@ def test_settling_twice_is_settling_once():
     endpoint: Endpoint = workspace._endpoint("chat")
     later = clock.now_s + 100
     assert settled(settled(endpoint, later), later) == settled(endpoint, later)
+
+
+@pytest.mark.parametrize("shape", bodies.EXAMPLES, ids=lambda shape: shape.__name__)
+def test_every_example_of_the_document_is_taken(shape):
+    range_, in_units = (bodies.EXAMPLES[s] for s in (bodies.CreateServingEndpoint, bodies.CreatePtEndpointRequest))  # fmt: skip
+    workspace = new(timings=Timings(0, 0, 0))
+    workspace.create(range_)
+    workspace.create_pt(in_units)
+    calls = {
+        bodies.EndpointCoreConfigInput: workspace.update,
+        bodies.UpdatePtEndpointConfigRequest: workspace.update_pt,
+        bodies.PatchServingEndpointTags: workspace.patch_tags,
+        bodies.AiGatewayConfig: workspace.put_ai_gateway,
+        bodies.PutRequest: workspace.put_rate_limits,
+    }
+    if shape in calls:
+        calls[shape]("chat", bodies.EXAMPLES[shape])
+    assert {e["state"]["ready"] for e in workspace.list()["endpoints"]} == {"READY"}
 
 
 def test_the_sample_of_the_documentation_is_taken():

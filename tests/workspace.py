@@ -67,6 +67,8 @@ class Running:
         self.clear_faults()
         self.sandbox.wire.exchanges.clear()
         self.workspace.next_endings.clear()
+        self.workspace.ending = "succeed"
+        self.workspace.permission = "CAN_MANAGE"
         for endpoint in self.workspace.list()["endpoints"]:
             self.workspace.delete(endpoint["name"])
 

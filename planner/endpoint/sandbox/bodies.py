@@ -288,6 +288,29 @@ class ErrorBody(Body):
     details: list[Any]
 
 
+_RANGE = {
+    "entity_name": "ml.llm-catalog.foundation-model",
+    "entity_version": "3",
+    "min_provisioned_throughput": 1960,
+    "max_provisioned_throughput": 2940,
+}
+_UNITS = {
+    "entity_name": "system.ai.gpt-oss-120b",
+    "entity_version": "1",
+    "provisioned_model_units": 100,
+    "burst_scaling_enabled": False,
+}
+EXAMPLES: dict[type[Body], dict[str, Any]] = {
+    CreateServingEndpoint: {"name": "chat", "config": {"served_entities": [_RANGE]}},
+    CreatePtEndpointRequest: {"name": "chat-units", "config": {"served_entities": [_UNITS]}},
+    EndpointCoreConfigInput: {"served_entities": [_RANGE]},
+    UpdatePtEndpointConfigRequest: {"config": {"served_entities": [_UNITS]}},
+    PatchServingEndpointTags: {"add_tags": [{"key": "team", "value": "ai"}]},
+    AiGatewayConfig: {"usage_tracking_config": {"enabled": True}},
+    PutRequest: {"rate_limits": [{"calls": 100, "key": "user", "renewal_period": "minute"}]},
+}
+"""A body of each request that the workspace takes as it stands."""
+
 B = TypeVar("B", bound=Body)
 
 

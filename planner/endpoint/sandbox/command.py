@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 from planner.endpoint.sandbox import server
+from planner.endpoint.sandbox.endpoints import Ending
 from planner.endpoint.sandbox.faults import Faults, parse_fault
 from planner.endpoint.sandbox.offerings import Offerings
 from planner.endpoint.sandbox.store import SqliteStore
 from planner.endpoint.sandbox.throttle import Throttle
-from planner.endpoint.sandbox.workspace import Ending, Permission, Timings, Workspace
+from planner.endpoint.sandbox.workspace import Permission, Timings, Workspace
 from simulations.errors import InputError
 
 

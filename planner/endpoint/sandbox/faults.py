@@ -15,6 +15,10 @@ from simulations.errors import InputError
 Kind = Literal["drop", "reset", "slow", "status", "truncate", "html", "huge", "rival"]
 Moment = Literal["before", "after"]
 
+HOST_METADATA = "/.well-known/databricks-config"
+"""Clients ask for it unbidden, some before every call; a fault strikes it only where its path says so, or
+`times=1` would be spent on it."""
+
 KINDS: dict[str, str] = {
     "drop": "the connection is closed, without an answer",
     "reset": "the connection is reset (RST), without an answer",
@@ -35,7 +39,7 @@ class Fault:
         kind: what happens, one of `KINDS`.
         moment: before the handler (nothing was done) or after it (all was done).
         method: of the requests that are struck; empty for any.
-        path: what their path must contain; empty for any.
+        path: what their path must contain; empty for any but `HOST_METADATA`.
         times: how many are struck; None for all.
         skip: how many are let through first.
         seconds: of `slow`.
@@ -56,6 +60,10 @@ class Fault:
     edit: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name, kind in _TYPES.items():
+            value = getattr(self, name)
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise InputError(f"{name} of the fault is {value!r}; must be {_CALLED[kind]}")
         if self.kind not in get_args(Kind):
             raise InputError(f"fault is {self.kind!r}; must be one of {', '.join(KINDS)}")
         if self.moment not in get_args(Moment):
@@ -73,7 +81,30 @@ class Fault:
 
     def matches(self, method: str, path: str) -> bool:
         """Whether a request is one of those that are struck."""
+        if path == HOST_METADATA and not self.path:
+            return False
         return self.method.upper() in ("", method) and self.path in path
+
+
+_CALLED: dict[Any, str] = {
+    str: "text",
+    int: "a whole number",
+    int | None: "a whole number",
+    int | float: "a number",
+    dict: "an object",
+}
+_TYPES: dict[str, Any] = {
+    "kind": str,
+    "moment": str,
+    "method": str,
+    "path": str,
+    "times": int | None,
+    "skip": int,
+    "seconds": int | float,
+    "status": int,
+    "retry_after": str,
+    "edit": dict,
+}
 
 
 def parse_fault(text: str) -> Fault:

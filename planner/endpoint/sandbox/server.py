@@ -22,11 +22,12 @@ from pydantic.json_schema import models_json_schema
 
 from planner.endpoint.request import CREATE_PATH, CREATE_UNITS_PATH
 from planner.endpoint.sandbox import bodies
-from planner.endpoint.sandbox.faults import Fault, Faults
+from planner.endpoint.sandbox.endpoints import ENDINGS
+from planner.endpoint.sandbox.faults import HOST_METADATA, Fault, Faults
 from planner.endpoint.sandbox.refusals import Refusal
 from planner.endpoint.sandbox.throttle import Throttle
 from planner.endpoint.sandbox.wire import CONTROL, Protocol, Wire, exchange_dicts
-from planner.endpoint.sandbox.workspace import ENDINGS, Timings, Workspace
+from planner.endpoint.sandbox.workspace import Timings, Workspace
 from simulations.errors import InputError
 
 LOOPBACK = "127.0.0.1"
@@ -88,7 +89,7 @@ def bind(port: int) -> socket.socket:
     """
     if not 0 <= port <= 65_535:
         raise InputError(f"--port is {port}; must be 0 to 65535")
-    # Named, since asyncio switches Nagle off only where it is: every answer would take 40 ms.
+    # The protocol is named because asyncio sets TCP_NODELAY only then; without it each answer waits 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -197,21 +198,11 @@ def _shows(answer: type[bodies.Body], body: type[bodies.Body] | None = None) -> 
     }
     if body is not None:
         schema = {"$ref": f"#/components/schemas/{body.__name__}"}
+        content = {"schema": schema, "example": bodies.EXAMPLES[body]}
         shown["openapi_extra"] = {
-            "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}
+            "requestBody": {"required": True, "content": {"application/json": content}}
         }
     return shown
-
-
-_REQUESTS = (
-    bodies.CreateServingEndpoint,
-    bodies.CreatePtEndpointRequest,
-    bodies.EndpointCoreConfigInput,
-    bodies.UpdatePtEndpointConfigRequest,
-    bodies.PatchServingEndpointTags,
-    bodies.AiGatewayConfig,
-    bodies.PutRequest,
-)
 
 
 def _openapi(application: FastAPI) -> dict[str, Any]:
@@ -223,7 +214,7 @@ def _openapi(application: FastAPI) -> dict[str, Any]:
         routes=application.routes,
     )
     _, schemas = models_json_schema(
-        [(shape, "validation") for shape in _REQUESTS],
+        [(shape, "validation") for shape in bodies.EXAMPLES],
         ref_template="#/components/schemas/{model}",
     )
     components = document.setdefault("components", {})
@@ -273,7 +264,7 @@ def _application(workspace: Workspace) -> FastAPI:
             document.update(_openapi(api))
         return Answer(document)
 
-    @api.get("/.well-known/databricks-config", **_shows(bodies.HostMetadata))
+    @api.get(HOST_METADATA, **_shows(bodies.HostMetadata))
     async def host_metadata(request: Request) -> Response:
         base = str(request.base_url).rstrip("/")
         return Answer({"oidc_endpoint": f"{base}/oidc", "workspace_id": WORKSPACE_ID})
@@ -403,11 +394,14 @@ def _add_control(api: FastAPI, workspace: Workspace, faults: Faults, wire: Wire)
     @route("POST", "/endings")
     async def endings(body: JsonObject) -> Response:
         """`{"ending": E}` for all to come, `{"next": [E, ...]}` for the next ones."""
-        given = [*([body["ending"]] if "ending" in body else []), *body.get("next", [])]
+        following = body.get("next", workspace.next_endings)
+        if not isinstance(following, list):
+            raise Refusal(400, f"next is {following!r}; must be a list of endings")
+        given = [body.get("ending", workspace.ending), *following]
         if any(ending not in ENDINGS for ending in given):
             raise Refusal(400, f"endings are {given}; each must be one of {', '.join(ENDINGS)}")
         workspace.ending = body.get("ending", workspace.ending)
-        workspace.next_endings = list(body.get("next", workspace.next_endings))
+        workspace.next_endings = following
         return Answer(state())
 
     @route("POST", "/permission")

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from planner.endpoint.sandbox.faults import Fault, Faults
+from planner.endpoint.sandbox.faults import HOST_METADATA, Fault, Faults
 from planner.endpoint.sandbox.refusals import Refusal
 from planner.endpoint.sandbox.throttle import Throttle
 from planner.line import one_line
@@ -31,9 +31,11 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_BODY_BYTES = 1 << 20
 HUGE_BYTES = 10 * 1000 * 1000
-MOST_EXCHANGES = 10_000
+MOST_EXCHANGES = 5_000
+MOST_NOTED_BYTES = 32_768
+"""Of a body; a longer one is not noted, so that the notes cannot fill the memory."""
 CONTROL = "/sandbox"
-PUBLIC = ("/.well-known/databricks-config", "/openapi.json")
+PUBLIC = (HOST_METADATA, "/openapi.json")
 """Answered without a token: clients ask the first before they have one."""
 
 LOCAL_NAMES = ("127.0.0.1", "localhost", "::1")
@@ -59,7 +61,7 @@ class Exchange:
 
     Args:
         at_s: Unix time of the workspace.
-        body: its JSON, or None.
+        body: its JSON; None where there is none or it is too long to note.
         status: what the client was sent; None where it was sent nothing or not all.
         handled: whether the handler ran, and so whether it had an effect.
         handler_status: what the handler answered.
@@ -136,7 +138,7 @@ class Wire:
             self._require_token(headers, path)
             body = await _read(receive, headers)
         except Refusal as refusal:
-            self._note(scope, b"", refusal.status, None, None, headers)
+            self._note(scope, b"", _refused(refusal), None, None, headers)
             # The body may not have been read, so the connection cannot be used again.
             await _send(send, _refused(refusal, close=True))
             return
@@ -148,14 +150,15 @@ class Wire:
         wait_s = 0 if path in PUBLIC else self._throttle.wait_s(self._now_s())
         if wait_s:
             too_many = Refusal(429, f"Too many requests; retry after {wait_s} s")
-            self._note(scope, body, 429, None, None, headers)
-            await _send(send, _refused(too_many, retry_after=str(wait_s)))
+            answer = _refused(too_many, retry_after=str(wait_s))
+            self._note(scope, body, answer, None, None, headers)
+            await _send(send, answer)
             return
         fault = self._faults.strike(str(scope["method"]), path)
         if fault is None:
             answer = await self._handled(scope, body)
             # Noted before it is sent: who has the answer may at once ask what was noted.
-            self._note(scope, body, answer.status, answer.status, None, headers)
+            self._note(scope, body, answer, answer, None, headers)
             await _send(send, answer)
             return
         await self._struck(fault, scope, body, headers, receive, send)
@@ -177,14 +180,13 @@ class Wire:
         # Slow and rival let the request through; every other fault before the handler is instead of it.
         passes = fault.kind in ("slow", "rival")
         answer = await self._handled(scope, body) if passes or fault.moment == "after" else None
-        handler_status = answer.status if answer else None
         if fault.kind == "rival" and fault.moment == "after":
             self._let_rival(fault)
-        if fault.kind == "slow" and fault.moment == "after":
-            await asyncio.sleep(fault.seconds)
         replaced = answer if passes and answer else _spoilt(fault, answer)
         silent = fault.kind in ("drop", "reset", "truncate")
-        self._note(scope, body, None if silent else replaced.status, handler_status, fault, headers)
+        self._note(scope, body, None if silent else replaced, answer, fault, headers)
+        if fault.kind == "slow" and fault.moment == "after":
+            await asyncio.sleep(fault.seconds)
         transport: asyncio.Transport = scope["state"]["transport"]
         if fault.kind == "truncate":
             # The length is that of the whole, half of it is sent, and the connection is closed.
@@ -238,16 +240,16 @@ class Wire:
         self,
         scope: Scope,
         body: bytes,
-        status: int | None,
-        handler_status: int | None,
+        sent: Answer | None,
+        handled: Answer | None,
         fault: Fault | None,
         headers: dict[str, str],
     ) -> None:
         path = str(scope["path"])
-        if path == PUBLIC[0] or path.startswith(CONTROL):
+        if path == HOST_METADATA or path.startswith(CONTROL):
             return
         try:
-            data = json.loads(body) if body else None
+            data = json.loads(body) if 0 < len(body) <= MOST_NOTED_BYTES else None
         except (ValueError, RecursionError):
             data = None
         struck = f"{fault.kind}:{fault.moment}" if fault else None
@@ -258,18 +260,19 @@ class Wire:
                 method,
                 path,
                 data,
-                status,
-                handler_status is not None,
-                handler_status,
+                sent.status if sent else None,
+                handled is not None,
+                handled.status if handled else None,
                 struck,
                 headers.get("x-stainless-retry-count"),
             )
         )
-        outcome = "no answer" if status is None else str(status)
-        about = f"  fault {struck}" if struck else ""
-        if struck and handler_status is not None:
-            about += f", the handler answered {handler_status}"
-        self._tell(one_line(f"{method} {path}") + f"  {outcome}{about}")
+        words = [one_line(f"{method} {path}"), str(sent.status) if sent else "no answer"]
+        if struck:
+            words.append(f"fault {struck}")
+            words.append(f"the handler answered {handled.status}" if handled else "not handled")
+        gist = _gist(handled or sent)
+        self._tell("  ".join([*words, gist] if gist else words))
 
     def _require_token(self, headers: dict[str, str], path: str) -> None:
         if path in PUBLIC:
@@ -288,6 +291,20 @@ class Wire:
 def exchange_dicts(exchanges: deque[Exchange]) -> list[dict[str, Any]]:
     """Return what was noted, oldest first."""
     return [asdict(exchange) for exchange in exchanges]
+
+
+def _gist(answer: Answer | None) -> str:
+    """Return the state of the endpoint that an answer tells of, or why it refuses."""
+    try:
+        told = json.loads(answer.body) if answer else None
+    except ValueError:
+        return ""
+    match told:
+        case {"message": str(message)}:
+            return one_line(message)[:300]
+        case {"state": {"ready": str(ready), "config_update": str(config_update)}}:
+            return f"{ready}, {config_update}"
+    return ""
 
 
 def _require_local(headers: dict[str, str], port: int | None) -> None:
