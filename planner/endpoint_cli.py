@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from planner.flags import Config, Form, GroupedCommand, Json, Quiet, takes
-from simulations.errors import InputError, PtplanError, Refused
+from simulations.errors import InputError, PtplanError, Refused, Stopped
 
 WORKSPACE, SAFETY = "Workspace", "Safety"
 
@@ -545,8 +545,7 @@ def _carry_out(
         with terminal.progress(quiet=quiet or as_json) as tell:
             done = carry_out(connected, journal, clock=clock, timeout_s=timeout_s, tell=tell)
     except KeyboardInterrupt:
-        sys.stderr.write(f"ptplan: stopped; to go on: ptplan apply {path}\n")
-        raise typer.Exit(130) from None
+        raise Stopped(f"stopped; to go on: ptplan apply {path}") from None
     except PtplanError:
         if as_json and path.exists():
             terminal.show_text(files.to_json(journal.sealed()))

@@ -9,7 +9,8 @@
     |   `-- ObjectiveError          a promise
     |-- Infeasible                  no range keeps the promise                    exit 3
     |-- WorkspaceError              the workspace, or the way to it, failed       exit 1
-    `-- Refused                     what was not reviewed, or is unsafe           exit 4
+    |-- Refused                     what was not reviewed, or is unsafe           exit 4
+    `-- Stopped                     interrupted; the text says how to go on       exit 130
 
 Each also subclasses the builtin that a caller would expect, so `except ValueError` works.
 """
@@ -59,3 +60,9 @@ class Refused(PtplanError):
     """Nothing is sent that was not reviewed or that a safety rule forbids."""
 
     exit_code = 4
+
+
+class Stopped(PtplanError):
+    """Interrupted half-way; what was done stands in a file, and the text says how to go on."""
+
+    exit_code = 130

@@ -380,8 +380,8 @@ class Machine(RuleBasedStateMachine):
             return True
         return (
             live["id"] != plan["before"]["id"]
-            or self.held.config_version != plan["config_version"]
-            or self.held.config_update == "IN_PROGRESS"
+            or images.version_of(images.active_config(live)) != plan["config_version"]
+            or live["state"]["config_update"] == "IN_PROGRESS"
         )
 
     # ---------------------------------------------------------------------------- what must hold
