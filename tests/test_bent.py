@@ -147,7 +147,7 @@ def assert_honest(path: Path, **how: object) -> Reading | None:
     return reading
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=in_one_folder)
+@settings(max_examples=80, deadline=None, suppress_health_check=in_one_folder)
 @given(
     name=st.sampled_from([*TEXTS, *BINARIES]),
     how=bends,
@@ -188,7 +188,7 @@ CELLS = [
 ]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=in_one_folder)
+@settings(max_examples=40, deadline=None, suppress_health_check=in_one_folder)
 @given(
     cells=st.lists(st.tuples(*[st.sampled_from(CELLS)] * 3), min_size=1, max_size=9),
     order=st.permutations(range(3)),
@@ -223,7 +223,7 @@ LONG = f"{AZURE}\n" + "".join(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=in_one_folder)
+@settings(max_examples=40, deadline=None, suppress_health_check=in_one_folder)
 @given(pack=st.sampled_from([gzip.compress, zstd]), share=st.floats(0, 1, exclude_max=True))
 def test_a_packed_file_that_ends_early_is_never_taken_for_a_whole_one(
     tmp_path: Path, pack: Callable[[bytes], bytes], share: float

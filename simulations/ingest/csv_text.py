@@ -74,7 +74,7 @@ def read_header(source: Source) -> Header:
             if all(map(_is_value, names)):
                 raise TraceError(
                     f"{shown(source.path)}: line {number} is a row, not a header: "
-                    f"{shown(line)!r}; put a line with the names of the columns before it"
+                    f"{shown(line)!r}; put a line with the names of the columns before it (numbers are no names)"
                 )
             has_rows = any(rest.strip() for rest in lines[number:])
             return Header(names, separator, number, extent, has_rows)

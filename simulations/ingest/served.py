@@ -42,7 +42,7 @@ class Served:
     names: tuple[str, ...]
 
     def __str__(self) -> str:
-        who = " ".join(dict.fromkeys([*self.names[:1], *self.names[2:]])) or self.id
+        who = " ".join(dict.fromkeys([*self.names[:1], *self.names[-1:]])) or self.id
         if self.names:
             who += f" {self.id}"
         return f"{shown(who)}: {_counted(self.rows)}"
