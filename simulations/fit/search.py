@@ -7,12 +7,16 @@ floor, and counts are tried one by one.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.optimize import differential_evolution, minimize
 from scipy.stats import qmc
 
 from simulations.fit.comparison import Comparison, Posterior
+from simulations.fit.measurement import MeasuredLevel
 from simulations.fit.parameters import LIMITS, PARAMETERS, WIDEST, Candidate, Space, Vector
+from simulations.fit.replay import replay
 
 REQUESTS_IN_ALL = 2_000_000
 """Requests that a whole search simulates, about; at least `FEWEST` evaluations whatever they cost."""
@@ -67,23 +71,62 @@ def search(
         seed: of the first search; the others follow.
         n_starts: searches.
     """
+    posterior = comparison.posterior(space)
     found = [
         search_near(
-            comparison.posterior(space),
+            posterior,
             search_whole(comparison, space, guesses=guesses, seed=seed + turn),
             rounds=1,
         )
         for turn in range(n_starts)
     ]
     x, _ = min(found, key=lambda point: point[1])
-    for rounds in (1, 3):
-        # One unit for all, or a loose fit would look like a good one.
-        comparison = comparison.rescaled(space.candidate(x))
-        posterior = comparison.posterior(space)
-        starts = [x] if rounds > 1 else [point for point, _ in found]
-        again = [search_near(posterior, start, rounds=rounds) for start in starts]
-        x, _ = min(again, key=lambda point: point[1])
-    return x, comparison.rescaled(space.candidate(x))
+    points = [point for point, _ in found] + _along_the_valley(comparison, space, x)
+    # One unit for all, or a loose fit would look like a good one.
+    comparison = comparison.rescaled(space.candidate(x))
+    posterior = comparison.posterior(space)
+    again = [search_near(posterior, point, rounds=1) for point in points]
+    x, _ = min(again, key=lambda point: point[1])
+    comparison = comparison.rescaled(space.candidate(x))
+    x, _ = search_near(comparison.posterior(space), x)
+    return x, comparison
+
+
+def _along_the_valley(comparison: Comparison, space: Space, x: Vector) -> list[Vector]:
+    """Return points at which sequences and their context share the same time in other ways.
+
+    While a server is full, its sequences and the context in them grow together, and a simplex does not find
+    the way from one explanation of an iteration's time to another.
+    """
+    candidate = space.candidate(x)
+    sequences, context = 0.0, 0.0
+    for part in comparison.parts:
+        one = part.measurement
+        if isinstance(one, MeasuredLevel):
+            users = float(one.users or 8)
+            tokens = one.shape.input_tokens + one.shape.output_tokens / 2
+            sequences, context = max(sequences, users), max(context, users * tokens)
+            continue
+        times = replay(one, candidate)
+        busy_s = np.nan_to_num(times.e2e_s - times.ttft_s)
+        span_s = max(float(np.nanmax(one.arrival_s + times.e2e_s)), 1e-9) * one.chunks
+        held = one.input_tokens + one.output_tokens / 2
+        sequences = max(sequences, float(busy_s.sum()) / span_s)
+        context = max(context, float((busy_s * held).sum()) / span_s)
+    if sequences <= 0 or context <= 0:
+        return []
+    whole_s = candidate.sequence_s * sequences + candidate.context_s * context
+    both = {"sequence_s", "context_s"} <= set(space.free)
+    return [
+        space.point(
+            replace(
+                candidate,
+                sequence_s=whole_s * (1 - share) / sequences,
+                context_s=whole_s * share / context,
+            )
+        )
+        for share in ((0.15, 0.4, 0.65, 0.9) if both else ())
+    ]
 
 
 def search_near(
