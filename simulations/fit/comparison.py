@@ -30,15 +30,16 @@ PHASE_FRACTION = 0.5
 
 
 class Scales(NamedTuple):
-    """Relative errors that a good fit leaves, of e2e and of time to first token, and of a level's figures."""
+    """Relative errors that a good fit leaves: of requests, and of the figures of a level."""
 
     e2e: float = 0.01
     ttft: float = 0.05
-    level: float = 0.04
+    level: float = 0.05
+    level_ttft: float = 0.2
 
 
-LEAST = Scales(0.005, 0.05, 0.02)
-MOST = Scales(0.15, 0.5, 0.3)
+LEAST = Scales(0.005, 0.05, 0.02, 0.05)
+MOST = Scales(0.15, 0.5, 0.3, 0.7)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +65,12 @@ class Part:
         """Which requests of a run count."""
         wanted = self.run.compared()
         return wanted if self.counts is None else wanted & self.counts
+
+    @cached_property
+    def is_ttft(self) -> npt.NDArray[np.bool_]:
+        """Which figures of a level are times to first token."""
+        assert isinstance(self.measurement, MeasuredLevel)
+        return np.array([name.startswith("ttft") for name in self.measurement.figures])
 
     @cached_property
     def e2e(self) -> Measured:
@@ -110,20 +117,35 @@ class Comparison:
     scales: Scales = Scales()
 
     @property
+    def is_smooth(self) -> bool:
+        """Whether there are figures of levels alone, over which single iterations average out."""
+        return all(isinstance(part.measurement, MeasuredLevel) for part in self.parts)
+
+    @property
     def n_simulated(self) -> int:
         """Requests that one evaluation simulates, about."""
         total = 0
         for part in self.parts:
             one = part.measurement
-            total += len(one) if isinstance(one, MeasuredRun) else 40 * max(48, 4 * (one.users or 40))
+            total += len(one) if isinstance(one, MeasuredRun) else 10 * max(40, 6 * (one.users or 40))
         return total
 
     def cost(self, candidate: Candidate) -> float:
         """Return the misfit of a server, without what was expected of it."""
         try:
-            return sum(self._part_cost(part, candidate) for part in self.parts)
+            return sum(
+                float(_growth(self._part_residuals(part, candidate)).sum()) for part in self.parts
+            )
         except ScenarioError:
             return HOPELESS
+
+    def residuals(self, candidate: Candidate) -> Vector:
+        """Return all errors of a server in their units.
+
+        Raises:
+            ScenarioError: the server would take longer than representable time.
+        """
+        return np.concatenate([self._part_residuals(part, candidate) for part in self.parts])
 
     def posterior(self, space: Space) -> Posterior:
         """Return the misfit as a function of a point, with what was expected."""
@@ -131,29 +153,36 @@ class Comparison:
 
     def rescaled(self, candidate: Candidate) -> Comparison:
         """Return the same comparison with the errors that this server leaves as its units."""
-        e2e, ttft, level = [], [], []
+        found: tuple[list[FloatArray], ...] = ([], [], [], [])
         for part in self.parts:
             if isinstance(part.measurement, MeasuredRun):
                 times = replay(part.measurement, candidate)
-                e2e.append(_beyond_phase(part.e2e.errors(times.e2e_s), part.e2e.phase))
-                ttft.append(_beyond_phase(part.ttft.errors(times.ttft_s), part.ttft.phase))
+                found[0].append(_beyond_phase(part.e2e.errors(times.e2e_s), part.e2e.phase))
+                found[1].append(_beyond_phase(part.ttft.errors(times.ttft_s), part.ttft.phase))
             else:
-                level.append(level_errors(part.measurement, replay_level(part.measurement, candidate)))
-        found = [
+                errors = level_errors(
+                    part.measurement, replay_level(part.measurement, candidate)
+                )
+                found[2].append(errors[~part.is_ttft])
+                found[3].append(errors[part.is_ttft])
+        scales = [
             min(max(_spread(errors, low), low), high)
-            for errors, low, high in zip((e2e, ttft, level), LEAST, MOST, strict=True)
+            for errors, low, high in zip(found, LEAST, MOST, strict=True)
         ]
-        return replace(self, scales=Scales(*found))
+        return replace(self, scales=Scales(*scales))
 
-    def _part_cost(self, part: Part, candidate: Candidate) -> float:
+    def _part_residuals(self, part: Part, candidate: Candidate) -> FloatArray:
         one = part.measurement
         if isinstance(one, MeasuredLevel):
-            errors = level_errors(one, replay_level(one, candidate)) / self.scales.level
-            return float(_growth(errors).sum())
+            units = np.where(part.is_ttft, self.scales.level_ttft, self.scales.level)
+            return level_errors(one, replay_level(one, candidate)) / units
         times = replay(one, candidate)
-        e2e = part.e2e.errors(times.e2e_s) / np.hypot(self.scales.e2e, part.e2e.phase)
-        ttft = part.ttft.errors(times.ttft_s) / np.hypot(self.scales.ttft, part.ttft.phase)
-        return float(_growth(e2e).sum() + _growth(ttft).sum())
+        return np.concatenate(
+            [
+                part.e2e.errors(times.e2e_s) / np.hypot(self.scales.e2e, part.e2e.phase),
+                part.ttft.errors(times.ttft_s) / np.hypot(self.scales.ttft, part.ttft.phase),
+            ]
+        )
 
 
 @dataclass(frozen=True)
@@ -176,6 +205,10 @@ class Posterior:
             ((x - self.expected) ** 2).sum()
         )
 
+    def residuals(self, x: Vector) -> Vector:
+        """Return all errors in their units, and how far the point is from what is expected."""
+        return np.concatenate([self.comparison.residuals(self.space.candidate(x)), x - self.expected])
+
 
 def level_errors(level: MeasuredLevel, times: Times) -> FloatArray:
     """Return the logarithms of simulated over measured of a level's figures."""
@@ -184,8 +217,6 @@ def level_errors(level: MeasuredLevel, times: Times) -> FloatArray:
         [
             np.log(simulated[name] / value) if name in simulated else NEVER_SERVED
             for name, value in level.figures.items()
-            # A single token has no time per token; a measured one is the tool's own notion.
-            if not (name.startswith("tpot") and level.shape.output_tokens < 2)
         ]
     )
 

@@ -1,10 +1,7 @@
 """A measurement done again in the simulator: the same requests, a server that may be the one.
 
 A run is replayed by its arrivals. A level of load is made anew: a rate as drawn arrivals, a number of users as a
-closed loop, where each sends the next request when the last was answered. **A closed loop is the fixed point of
-open ones**: the k-th answer to come sends request users + k, so arrivals that equal the sorted ends of their own
-simulation are those of the closed loop. Repeating the simulation finds them: whatever is right up to some moment
-is right beyond it the next time.
+closed loop, where each sends the next request when the last was answered.
 """
 
 from __future__ import annotations
@@ -19,6 +16,7 @@ import numpy.typing as npt
 from simulations import kernel
 from simulations.capacity import TokenChunks
 from simulations.errors import ScenarioError
+from simulations.fit.closed_loop import closed_loop, fixed_point, has_room_for_all
 from simulations.fit.measurement import FloatArray, MeasuredLevel, MeasuredRun
 from simulations.fit.parameters import Candidate
 from simulations.run import COMPLETED
@@ -26,14 +24,12 @@ from simulations.scenario import Admission, Autoscaler, Client, Overflow, Scenar
 from simulations.ticks import TICKS_PER_S
 from simulations.trace import Trace
 
-MOST_PASSES = 200
-"""Simulations to find a closed loop; after that the last one stands, right up to some request far in it."""
-
-FEWEST_OF_LEVEL = 48
+FEWEST_OF_LEVEL = 40
 """Requests that a level is simulated with, at least ..."""
 
-ROUNDS_OF_LEVEL = 4
-"""... and at least so many for each user; more than were measured are never simulated."""
+ROUNDS_OF_LEVEL = 6
+"""... and at least so many for each user. The first of each, when all come at once, is not counted where the
+measurement had more of them or does not say."""
 
 REQUESTS_AT_RATE = 400
 
@@ -66,8 +62,7 @@ def replay_level(level: MeasuredLevel, candidate: Candidate) -> Times:
         ScenarioError: the server would take longer than representable time.
     """
     if level.users is not None:
-        arrival, rows = closed_loop(level, candidate)
-        return _times(rows, arrival, candidate)
+        return _of_users(level, level.users, candidate)
     n = min(max(level.n or REQUESTS_AT_RATE, 100), 4 * REQUESTS_AT_RATE)
     assert level.rate_per_s is not None
     trace = _at_rate(
@@ -82,29 +77,22 @@ def replay_level(level: MeasuredLevel, candidate: Candidate) -> Times:
     )
 
 
-def closed_loop(
-    level: MeasuredLevel, candidate: Candidate
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.void]]:
-    """Return arrivals in ticks and what became of each request, of users who wait for their answers.
-
-    All users send their first request at once, as the load generators do.
-    """
-    users = level.users or 1
-    n = max(FEWEST_OF_LEVEL, ROUNDS_OF_LEVEL * users)
-    n = max(users, min(n, level.n or n))
-    inputs = np.full(n, level.shape.input_tokens, np.int32)
-    outputs = np.full(n, max(1, level.shape.output_tokens), np.int32)
-    nothing = np.zeros(n, np.int32)
-    arrival = np.zeros(n, np.int64)
-    for _ in range(MOST_PASSES):
-        trace = Trace(arrival, inputs, nothing, outputs, int(arrival[-1]))
-        rows = _served(trace, candidate, level.chunks)
-        answers = np.sort(rows["end_ticks"])
-        following = np.concatenate([np.zeros(users, np.int64), answers[: n - users]])
-        if np.array_equal(following, arrival):
-            break
-        arrival = following
-    return arrival, rows
+def _of_users(level: MeasuredLevel, users: int, candidate: Candidate) -> Times:
+    service, shape = candidate.service(), level.shape
+    most = max(FEWEST_OF_LEVEL, ROUNDS_OF_LEVEL * users)
+    n = max(users, min(most, level.n or most))
+    skipped = users if n > users and (level.n or n + 1) > n else 0
+    if shape.total_tokens > service.longest_tokens:
+        return Times(np.full(1, math.nan), np.full(1, math.nan))
+    if level.chunks == 1 and has_room_for_all(service, shape, users):
+        arrival, first, end = closed_loop(service, shape, users=users, n=n)
+    else:
+        arrival, rows = fixed_point(
+            lambda trace: _served(trace, candidate, level.chunks), shape, users=users, n=n
+        )
+        first, end = rows["first_token_ticks"], rows["end_ticks"]
+    ttft = (first - arrival)[skipped:] / TICKS_PER_S + candidate.routing_s
+    return Times(ttft, (end - arrival)[skipped:] / TICKS_PER_S + candidate.routing_s)
 
 
 def figures(times: Times, output_tokens: int | npt.NDArray[np.int64]) -> dict[str, float]:

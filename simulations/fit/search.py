@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from scipy.optimize import differential_evolution, minimize
+from scipy.optimize import differential_evolution, least_squares, minimize
 from scipy.stats import qmc
 
 from simulations.fit.comparison import Comparison, Posterior
@@ -71,6 +71,8 @@ def search(
         seed: of the first search; the others follow.
         n_starts: searches.
     """
+    if comparison.is_smooth:
+        return _search_smooth(comparison, space, guesses=guesses)
     posterior = comparison.posterior(space)
     found = [
         search_near(
@@ -90,6 +92,37 @@ def search(
     comparison = comparison.rescaled(space.candidate(x))
     x, _ = search_near(comparison.posterior(space), x)
     return x, comparison
+
+
+def _search_smooth(
+    comparison: Comparison, space: Space, *, guesses: list[Candidate]
+) -> tuple[Vector, Comparison]:
+    """Return the best point for figures of levels, which are dear to simulate and have slopes."""
+    starts = [space.point(guess) for guess in guesses] or [np.zeros(len(space))]
+    for turn in range(2):
+        posterior = comparison.posterior(space)
+        found = [walk_down(posterior, start) for start in starts]
+        x, best = min(found, key=lambda point: point[1])
+        if turn == 0:
+            comparison = comparison.rescaled(space.candidate(x))
+            starts = [x, *_along_the_valley(comparison, space, x)[::2]]
+    x, _ = _try_counts(comparison.posterior(space), x, best)
+    return x, comparison
+
+
+def walk_down(posterior: Posterior, start: Vector) -> tuple[Vector, float]:
+    """Return the best point down the slope from a start, and its misfit."""
+    found = least_squares(
+        posterior.residuals,
+        start,
+        bounds=(-WIDEST, WIDEST),
+        loss="soft_l1",
+        # Wide steps: over a smaller one a cohort more or less is the slope.
+        diff_step=np.minimum(0.02 / np.maximum(np.abs(start), 0.05), 0.4),
+        max_nfev=12,
+        ftol=1e-3,
+    )
+    return found.x, posterior(found.x)
 
 
 def _along_the_valley(comparison: Comparison, space: Space, x: Vector) -> list[Vector]:
