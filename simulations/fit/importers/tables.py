@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -285,3 +285,58 @@ def _levels(document: Document, columns: Any) -> list[Measurement]:
             )
         )
     return levels
+
+
+_HISTORY = {
+    "time": ("time", "t", "timestamp", "date", "ts"),
+    "chunks": ("chunks", "ready_chunks", "provisioned_concurrency", "replicas", "capacity_chunks"),
+    "in_flight": ("in_flight", "concurrency", "concurrent_requests"),
+    "tokens_per_s": ("tokens_per_s", "offered_tokens_per_s", "tokens_per_second"),
+    "requests_per_s": ("requests_per_s", "requests_per_second", "rps"),
+    "latency": ("latency_s", "latency_ms", "e2e_s", "mean_latency_s"),
+}
+
+
+def history_columns(
+    document: Document,
+) -> tuple[FloatArray, FloatArray, FloatArray, Literal["in_flight", "offered_tokens"]]:
+    """Return time in seconds, chunks and load of a history, and what the load is.
+
+    Raises:
+        MeasurementError: a column is missing.
+    """
+    columns = _columns(document)
+    if columns is None:
+        raise document.error("is no table; a history has columns such as time, chunks, in_flight")
+
+    def find(role: str) -> str | None:
+        wanted = _HISTORY[role]
+        for name in columns or {}:
+            plain = name.removesuffix("_s") if role == "time" else name
+            if plain in wanted or name in wanted:
+                return name
+        return None
+
+    def values(name: str) -> FloatArray:
+        return np.array([number(cell) for cell in (columns or {})[name]])
+
+    time, chunks = find("time"), find("chunks")
+    if time is None or chunks is None:
+        missing = "time" if time is None else "chunks"
+        raise document.error(
+            f"has no column for {missing} ({', '.join(_HISTORY[missing])}); found {', '.join(columns)}"
+        )
+    moments = np.array([_moment(cell, 1.0) for cell in columns[time]])
+    in_flight, tokens = find("in_flight"), find("tokens_per_s")
+    if in_flight is not None:
+        return moments, values(chunks), values(in_flight), "in_flight"
+    requests, latency = find("requests_per_s"), find("latency")
+    if requests is not None and latency is not None:
+        unit = 1e-3 if latency.endswith("_ms") else 1.0
+        return moments, values(chunks), values(requests) * values(latency) * unit, "in_flight"
+    if tokens is not None:
+        return moments, values(chunks), values(tokens), "offered_tokens"
+    raise document.error(
+        "has no load: in_flight, tokens_per_s, or requests_per_s with latency_s; found "
+        f"{', '.join(columns)}"
+    )
