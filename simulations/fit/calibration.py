@@ -125,7 +125,7 @@ def calibrate(
     *,
     fit_fraction: float = 0.6,
     fit_shapes: list[Shape] | None = None,
-    replicates: int = 40,
+    replicates: int = 30,
     n_starts: int = 3,
     seed: int = 0,
 ) -> Calibration:
@@ -371,7 +371,7 @@ def _refitted(
             start[at] = x[at]
     if comparison.is_smooth:
         return walk_down(posterior, start)[0]
-    return search_near(posterior, start, evaluations=80 * len(x), rounds=2)[0]
+    return search_near(posterior, start, evaluations=70 * len(x), rounds=1)[0]
 
 
 def _imitated(

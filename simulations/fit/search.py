@@ -21,7 +21,7 @@ from simulations.fit.replay import replay
 REQUESTS_IN_ALL = 2_000_000
 """Requests that a whole search simulates, about; at least `FEWEST` evaluations whatever they cost."""
 
-FEWEST, MOST = 400, 4000
+FEWEST, MOST = 400, 3000
 
 STEPS = (0.7, 0.85, 0.94, 0.98, 1.02, 1.06, 1.17, 1.4)
 
@@ -176,7 +176,7 @@ def search_near(
     d = len(start)
     if evaluations is None:
         evaluations = int(
-            np.clip(REQUESTS_IN_ALL / 8 / posterior.comparison.n_simulated, 60 * d, 250 * d)
+            np.clip(REQUESTS_IN_ALL / 8 / posterior.comparison.n_simulated, 60 * d, 160 * d)
         )
     x, best = np.asarray(start, np.float64), posterior(np.asarray(start, np.float64))
     for turn in range(rounds):
