@@ -19,6 +19,7 @@ from planner import endpoint_cli
 from planner.configuration import configured
 from planner.flags import (
     BehaviourFlags,
+    CalibrationFlags,
     ChangeFlags,
     Config,
     Form,
@@ -202,6 +203,7 @@ def recommend(
     behaviour: BehaviourFlags,
 ) -> None:
     """Recommend the cheapest range that keeps the promise."""
+    from dataclasses import replace
     from datetime import UTC, datetime
 
     from planner import artifacts, question, terminal
@@ -238,7 +240,10 @@ def recommend(
         )
         data = artifacts.artifact(
             made,
-            source,
+            replace(
+                source,
+                notes=(*source.notes, *question.range_warnings(model, offer, made.trace)),
+            ),
             command=shlex.join(["ptplan", *context.obj["arguments"]]),
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
             version=version(),
@@ -320,7 +325,8 @@ def simulate(
     verdict = objective.judge(outcome)
     kept = "kept" if verdict.holds else "missed"
     terminal.show_lines([f"the promise is {kept}: {objective.definition}"])
-    terminal.show_lines([*source.notes, *offer.warnings], mark="!")
+    beyond = question.range_warnings(model, offer, trace)
+    terminal.show_lines([*source.notes, *beyond, *offer.warnings], mark="!")
 
 
 @app.command(cls=GroupedCommand)
@@ -564,6 +570,89 @@ def sandbox(
         tell=lambda line: terminal.show_text(f"{line}\n"),
         quiet=quiet,
     )
+
+
+@app.command(cls=GroupedCommand)
+@takes(CalibrationFlags)
+def calibrate(
+    context: typer.Context,
+    measurements: Annotated[
+        list[Path] | None,
+        typer.Argument(help="files of measurements", metavar="MEASUREMENTS...", show_default=False),
+    ] = None,
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="the .toml to write", metavar="FILE.toml", show_default=False),
+    ] = None,
+    list_services: Annotated[
+        bool, typer.Option("--list", help="list the services that are known, and nothing else")
+    ] = False,
+    autoscaler: Annotated[
+        Path | None,
+        typer.Option(
+            help="fit an autoscaler to a history instead", metavar="HISTORY", show_default=False
+        ),
+    ] = None,
+    measure_with: Annotated[
+        str | None,
+        typer.Option(
+            help="print the command that measures an endpoint with the trace MEASUREMENTS",
+            metavar="aiperf|guidellm|vllm",
+            show_default=False,
+        ),
+    ] = None,
+    config: Config = None,
+    json: Json = False,
+    output: Form = "text",
+    quiet: Quiet = False,
+    calibration: CalibrationFlags,
+) -> None:
+    """Fit a service to measurements, and say how far to trust it."""
+    from datetime import UTC, datetime
+
+    from planner import artifacts, calibrating, terminal
+
+    as_json = _wants_json(json, output)
+    created_at = datetime.now(UTC).isoformat(timespec="seconds")
+    command = shlex.join(["ptplan", *context.obj["arguments"]])
+    files = measurements or []
+    if list_services:
+        known = calibrating.catalogue()
+        if as_json:
+            terminal.show_text(artifacts.to_json(known))
+        else:
+            terminal.show_text(calibrating.catalogue_text(known))
+        return
+    if autoscaler is None and not files:
+        raise InputError("MEASUREMENTS are missing; see ptplan calibrate --help")
+    if out is None:
+        raise InputError("--out is missing; see ptplan calibrate --help")
+    artifacts.require_writable(out.parent)
+    with terminal.progress(quiet=quiet or as_json) as tell:
+        if autoscaler is not None:
+            tell(f"reading {autoscaler}")
+            made = calibrating.autoscaler_of(autoscaler, date=created_at[:10])
+        elif measure_with is not None:
+            made = calibrating.measuring_command(files, measure_with, out=out)
+        else:
+            _tell_compiling(tell)
+            tell(f"fitting {', '.join(map(str, files))}")
+            made = calibrating.service_of(
+                files,
+                calibration,
+                name=out.stem,
+                created_at=created_at,
+                version=version(),
+                command=command,
+            )
+    artifacts.write(out, made.text)
+    if as_json:
+        terminal.show_text(artifacts.to_json(made.data))
+        return
+    terminal.show_text(made.page)
+    terminal.show_lines(made.warnings, mark="!")
+    terminal.show_lines([f"written: {out}"])
 
 
 def _fit_traffic(

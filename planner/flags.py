@@ -28,6 +28,7 @@ def _option(help_text: str, panel: str, *names: str, metavar: str | None = None)
 
 TRAFFIC, CHANGE, MODEL = "Traffic", "What if", "Model"
 PRICE, PROMISE = "Price", "Promise"
+MEASURED, FIT = "Measured server", "Fit"
 ENDPOINT, OUTPUT = "Endpoint and clients (assumed defaults)", "Output"
 
 Text = str | None
@@ -193,6 +194,50 @@ class BehaviourFlags:
         _option("what becomes of a refused request [retry]", ENDPOINT, metavar="retry|spill|lose"),
     ] = None
     seed: Annotated[Whole, _option("of all draws [0]", ENDPOINT, metavar="N")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationFlags:
+    """What is known of the measured server, and how it is fitted."""
+
+    chunks: Annotated[Whole, _option("servers that shared the load [1]", MEASURED, metavar="N")] = (
+        None
+    )
+    per_chunk: Annotated[
+        bool,
+        typer.Option(
+            "--per-chunk",
+            help="measured on one chunk of the endpoint itself: never rated",
+            rich_help_panel=MEASURED,
+        ),
+    ] = False
+    max_sequences: Annotated[
+        Whole, _option("of the server, if you know it [fitted]", MEASURED, metavar="N")
+    ] = None
+    token_budget: Annotated[
+        Whole, _option("tokens of an iteration, likewise [fitted]", MEASURED, metavar="N")
+    ] = None
+    kv_tokens: Annotated[Whole, _option("KV memory, likewise [fitted]", MEASURED, metavar="N")] = (
+        None
+    )
+    where: Annotated[
+        list[str] | None,
+        _option("rows of a table to take; may be repeated", MEASURED, metavar="COLUMN=VALUE"),
+    ] = None
+    fit_fraction: Annotated[
+        Number,
+        _option("share of a run that is fitted; the rest is held out [0.6]", FIT, metavar="X"),
+    ] = None
+    fit_shape: Annotated[
+        list[str] | None,
+        _option(
+            "shapes of a sweep that are fitted [the two most different]", FIT, metavar="IN:OUT"
+        ),
+    ] = None
+    replicates: Annotated[
+        Whole, _option("refits for the intervals, 0 for none [30]", FIT, metavar="N")
+    ] = None
+    seed: Annotated[Whole, _option("of all draws [0]", FIT, metavar="N")] = None
 
 
 def takes(*groups: type[Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

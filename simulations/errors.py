@@ -6,6 +6,7 @@
     |   |-- CapacityError           a range or a number of units
     |   |-- ScenarioError           a number of the simulated endpoint
     |   |-- CatalogueError          a model, a price, a service
+    |   |-- MeasurementError        a file of measurements, or what can be told from it
     |   `-- ObjectiveError          a promise
     |-- Infeasible                  no range keeps the promise                    exit 3
     |-- WorkspaceError              the workspace, or the way to it, failed       exit 1
@@ -40,6 +41,10 @@ class ScenarioError(InputError):
 
 class CatalogueError(InputError):
     """A model, a price or a service that the catalogue does not hold, or refuses."""
+
+
+class MeasurementError(InputError):
+    """A measurement cannot be read, or does not tell what is asked of it."""
 
 
 class ObjectiveError(InputError):

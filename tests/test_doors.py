@@ -19,7 +19,7 @@ PACKAGES = ("planner", "reports", "simulations")
 
 CLI = ("planner/cli.py", "planner/flags.py", "planner/terminal.py")
 WORLD = ("planner/app/*", "planner/endpoint/*")
-CHANCE = ("planner/*", "simulations/traffic/*")
+CHANCE = ("planner/*", "simulations/fit/*", "simulations/traffic/*")
 
 # What a module may use only if its path matches one of the patterns; * matches slashes too.
 DOORS = {
