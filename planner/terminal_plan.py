@@ -84,15 +84,18 @@ def show_plan(plan: Mapping[str, Any]) -> None:
 
 
 def _diff_lines(diff: Sequence[Mapping[str, Any]], width: int) -> Iterator[Line]:
-    """Yield the fields that change, below what they are fields of, each with its reason."""
+    """Yield the fields that change, below what they are fields of, each with its reason if it has one."""
     shown = None
     for one in diff:
         where, _, name = one["path"].rpartition(".")
         if where != shown:
             shown = where
-            yield f"  {one_line(where)}" if where else "", ""
+            if where:
+                yield f"  {one_line(where)}", ""
         mark = "+" if one["before"] is None else "-" if one["after"] is None else "~"
-        text = f"{mark} {one_line(name)}: {_change_text(one)}   ({one['reason']})"
+        text = f"{mark} {one_line(name)}: {_change_text(one)}"
+        if one.get("reason"):
+            text += f" ({one['reason']})"
         for line, style in terminal.wrapped_lines(
             text, width - 4, hanging=4, style=_mark_style(mark)
         ):
@@ -127,17 +130,22 @@ def show_drift(receipt: Mapping[str, Any], found: Drift, path: str) -> None:
     name = f"{receipt['endpoint']} on {receipt['host']}"
     if found.drifted:
         terminal.show_lines([f"{name}: DRIFTED from what was applied at {at}"])
-        for one in found.differences:
-            terminal.show_lines([f"~ {one.path}  {_change_text(one._asdict())}"])
+        out = terminal.console()
+        rows = [one._asdict() for one in found.differences]
+        terminal.print_lines(out, [*_diff_lines(rows, terminal.width_of(out)), ("", "")])
     else:
         terminal.show_lines([f"{name}: as applied at {at}"])
     if found.notes:
         terminal.show_lines(list(found.notes), mark="!")
     if found.drifted:
+        back = (
+            f"; to go back to what was before the apply: ptplan rollback {path}"
+            if receipt["plan"]["action"] == "update"
+            else ""
+        )
         terminal.show_lines(
             [
-                "to take it over, plan again; to put back what was applied, apply a new plan from the same "
-                f"recommendation; to go back to before: ptplan rollback {path}"
+                f"to put back what was applied: plan again from its recommendation, and apply that{back}"
             ]
         )
 
@@ -171,7 +179,7 @@ def _facts(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         names = ", ".join(plan["kept_entities"])
         yield (
             "kept",
-            f"{numbers.counted(len(plan['kept_entities']), 'other served entity').replace('entitys', 'entities')}, as it is: {names}",
+            f"other served entities, as they are: {names}",
         )
     if plan["unknown_keys"]:
         yield (
@@ -216,9 +224,9 @@ def _cost_facts(cost: Mapping[str, Any], action: str) -> Iterator[tuple[str, str
     if action != "create" and delta["usd_per_hour_at_min"] is not None:
         yield (
             "",
-            f"now {_money(before['usd_per_hour_at_min'], before['usd_per_hour_at_max'])} an hour: "
-            f"{_signed(delta['usd_per_hour_at_min'])} at the minimum, {_signed(delta['usd_per_hour_at_max'])} at the "
-            f"maximum; a month {_signed(delta['usd_per_month_at_min'])} and {_signed(delta['usd_per_month_at_max'])}",
+            f"now {_money(before['usd_per_hour_at_min'], before['usd_per_hour_at_max'])} an hour; the minimum costs "
+            f"{_apart(delta['usd_per_hour_at_min'], delta['usd_per_month_at_min'])}, the maximum "
+            f"{_apart(delta['usd_per_hour_at_max'], delta['usd_per_month_at_max'])}",
         )
 
 
@@ -241,8 +249,12 @@ def _money(low: float, high: float) -> str:
     return numbers.usd(low) if low == high else f"{numbers.usd(low)} to {numbers.usd(high)}"
 
 
-def _signed(usd: float) -> str:
-    return f"+{numbers.usd(usd)}" if usd > 0 else numbers.usd(usd)
+def _apart(usd_per_hour: float, usd_per_month: float) -> str:
+    """Return how much more or less something costs."""
+    if usd_per_hour == 0:
+        return "the same"
+    word = "more" if usd_per_hour > 0 else "less"
+    return f"{numbers.usd(abs(usd_per_hour))} an hour {word} ({numbers.usd(abs(usd_per_month))} a month)"
 
 
 def _change_text(one: Mapping[str, Any] | Difference) -> str:

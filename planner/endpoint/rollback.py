@@ -96,7 +96,9 @@ def create_text(plan: Mapping[str, Any]) -> str:
     after = plan["cost_delta"]["after"]
     low, high = after["usd_per_hour_at_min"], after["usd_per_hour_at_max"]
     cost = (
-        f"{numbers.usd(low)} an hour at its minimum and {numbers.usd(high)} at its maximum"
+        f"{numbers.usd(low)} an hour"
+        if low is not None and low == high
+        else f"{numbers.usd(low)} an hour at its minimum and {numbers.usd(high)} at its maximum"
         if low is not None
         else f"{numbers.counted(after['chunks_at_min'], 'chunk')} an hour at its minimum and "
         f"{numbers.counted(after['chunks_at_max'], 'chunk')} at its maximum (no price is known)"
