@@ -36,6 +36,22 @@ def lowest_share(successes: int, futures: int) -> float:
     return float(betaincinv(successes, futures - successes + 1, 1 - CONFIDENCE))
 
 
+def share_interval(successes: int, trials: int) -> tuple[float, float]:
+    """Return between which shares the truth lies with 95 % confidence, on two sides; `trials` >= 1.
+
+    Clopper and Pearson 1934 again, exact for independent trials.
+
+    >>> [round(bound, 4) for bound in share_interval(3, 4)], share_interval(0, 1)[0], share_interval(1, 1)[1]
+    ([0.1941, 0.9937], 0.0, 1.0)
+    """
+    from scipy.special import betaincinv
+
+    tail, failures = (1 - CONFIDENCE) / 2, trials - successes
+    low = float(betaincinv(successes, failures + 1, tail)) if successes else 0.0
+    high = float(betaincinv(successes + 1, failures, 1 - tail)) if failures else 1.0
+    return low, high
+
+
 @lru_cache(maxsize=1024)
 def allowed_failures(futures: int, hold_in_fraction: float) -> int | None:
     """Return how many futures may fail so that the bound still reaches the share; None: even none is too many.
