@@ -105,7 +105,7 @@ def _foretold(window: Window, write: Writer, pick: Callable[[dict[str, Any]], An
     if spread.p05 is None or spread.p95 is None:
         return write(spread.value)
     low, high = write(spread.p05), write(spread.p95)
-    number, unit = (high.rsplit(" ", 1) + [""])[:2]
+    number, unit = [*high.rsplit(" ", 1), ""][:2]
     return f"{low.removesuffix(f' {unit}') if unit else low}..{number} {unit}".rstrip()
 
 
