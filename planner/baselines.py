@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from planner.bench import Bench
+from planner.evidence import means
+from planner.experiment import Range
 from planner.offer import Offer
 from reports import numbers
 from simulations.capacity import MAX_CHUNKS, Capacity
@@ -26,6 +29,10 @@ DOCUMENTED_SAMPLE = (2, 3)
 
 REQUESTS_FOR_ALL = 40_000_000
 """Where all futures together are longer than this, a way of choosing is tried in some of them (assumed)."""
+
+
+HYBRID_PARTS = (0.25, 0.5, 0.75, 1.0)
+"""Of the recommended maximum, tried as the maximum of a range that spills (assumed)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +70,9 @@ def peak_minute_tokens_per_s(trace: Trace) -> float:
     return float(np.bincount(place, tokens, minutes)[:minutes].max()) / 60
 
 
-def compare(trace: Trace, offer: Offer, bench: Bench) -> tuple[Baseline, ...]:
-    """Return the baselines: peak-minute arithmetic, the documentation's sample, what runs now, pay-per-token."""
+def compare(trace: Trace, offer: Offer, bench: Bench, chosen: Range) -> tuple[Baseline, ...]:
+    """Return the baselines: peak-minute arithmetic, the documentation's sample, what runs now, the chosen
+    maximum all the time, a smaller range that spills the rest, pay-per-token."""
     peak = peak_minute_tokens_per_s(trace)
     chunks = max(1, math.ceil(peak / offer.step.rated_tokens_per_s))
     rows = [
@@ -86,7 +94,11 @@ def compare(trace: Trace, offer: Offer, bench: Bench) -> tuple[Baseline, ...]:
         )
     if bench.current is not None:
         rows.append(_simulated(bench, "current configuration", bench.current, "as it runs now"))
-    rows.append(_pay_per_token(trace, offer))
+    if chosen[0] < chosen[1]:
+        rows.append(
+            _simulated(bench, "fixed at the maximum", (chosen[1], chosen[1]), "never scaled down")
+        )
+    rows += [_hybrid(bench, chosen), _pay_per_token(trace, offer)]
     return tuple(rows)
 
 
@@ -125,4 +137,42 @@ def _pay_per_token(trace: Trace, offer: Offer) -> Baseline:
         "no promise of latency; its rate limits are not simulated"
         if per_hour is not None
         else "no pay-per-token price is known for this model; give --input-price and --output-price",
+    )
+
+
+def _hybrid(bench: Bench, chosen: Range) -> Baseline:
+    """Return the cheapest smaller range that keeps the promise if what it refuses goes to pay-per-token."""
+    name, price = "hybrid with spill", bench.offer.price
+    if None in (price.input_usd_per_million, price.output_usd_per_million):
+        return Baseline(name, None, None, None, None, "no pay-per-token price is known")
+    if price.usd_per_chunk_hour is None:
+        return Baseline(name, None, None, None, None, "no price of a chunk is known")
+    base = replace(bench.base, overflow=replace(bench.base.overflow, policy="spill"))
+    spilling = replace(bench.experiment, base=base)
+    sizes = sorted({max(1, round(chosen[1] * part)) for part in HYBRID_PARTS})
+    best: tuple[float, Range, Mapping[str, Any]] | None = None
+    for high in sizes:
+        for low in {high} if bench.fixed_only else {1, high}:
+            outcomes = list(bench.mapper(partial(spilling.outcome, (low, high)), bench.common))
+            figures = means([outcome.figures() for outcome in outcomes])
+            cost = figures["usd_per_month"]
+            kept = all(bench.objective.judge(outcome).holds for outcome in outcomes)
+            if kept and cost is not None and (best is None or cost < best[0]):
+                best = (cost, (low, high), figures)
+    tried = numbers.counted(len(bench.common), "future")
+    if best is None:
+        return Baseline(
+            name, None, None, False, None, f"no smaller range keeps the promise in {tried}"
+        )
+    cost, size, seen = best
+    spilled = numbers.percent(seen["spilled"] / seen["arrived"])
+    overflow = base.overflow
+    return Baseline(
+        name,
+        bench.offer.capacity(*size),
+        seen,
+        True,
+        cost,
+        f"what is refused is paid by the token ({spilled} of requests, first token assumed after "
+        f"{numbers.duration(overflow.spill_ttft_s)}); kept in {tried} tried",
     )

@@ -49,6 +49,7 @@ class Bench:
         current: (min_chunks, max_chunks) of what runs now.
         mapper: runs many at once.
         progress: is told of every range before it is tried.
+        only: with one future, which one.
     """
 
     experiment: Experiment
@@ -56,8 +57,10 @@ class Bench:
     current: Range | None = None
     mapper: Mapper = map
     progress: Progress | None = None
+    only: int = RECORDED
     n_runs: int = 0
     _seen: dict[Range, dict[int, Outcome]] = field(default_factory=dict)
+    _failed: dict[Range, set[int]] = field(default_factory=dict)
     _rejected: dict[Range, Evidence] = field(default_factory=dict)
     _facing: set[int] = field(default_factory=set)
 
@@ -83,7 +86,7 @@ class Bench:
     @property
     def screening(self) -> Sequence[int]:
         """The futures of the search."""
-        return (RECORDED,) if self.n_futures == 1 else range(self.n_futures)
+        return (self.only,) if self.n_futures == 1 else range(self.n_futures)
 
     @property
     def common(self) -> Sequence[int]:
@@ -150,7 +153,10 @@ class Bench:
             batch, missing = missing[: max(n, BATCH)], missing[max(n, BATCH) :]
             self.n_runs += len(batch)
             made = self.mapper(lambda future: self.experiment.outcome(size, future), batch)
-            seen.update(zip(batch, made, strict=True))
+            for future, outcome in zip(batch, made, strict=True):
+                seen[future] = outcome
+                if not self.objective.judge(outcome).holds:
+                    self._failed.setdefault(size, set()).add(future)
 
     def trial(self, size: Range) -> Trial:
         """Return what is known of a range by now."""
@@ -209,16 +215,11 @@ class Bench:
     @property
     def _hardest(self) -> list[int]:
         """The futures that every range must face, those first in which most ranges failed so far."""
-        failed = Counter(
-            future
-            for seen in self._seen.values()
-            for future, outcome in seen.items()
-            if future in self._facing and not self.objective.judge(outcome).holds
-        )
+        failed = Counter(future for futures in self._failed.values() for future in futures)
         return sorted(self._facing, key=lambda future: (-failed[future], future))
 
     def _failures(self, size: Range) -> int:
-        return sum(not self.objective.judge(outcome).holds for outcome in self._seen[size].values())
+        return len(self._failed.get(size, ()))
 
     def _cost(self, evidence: Evidence) -> float:
         """Return what ranks a range: its mean cost over the futures that every range sees."""

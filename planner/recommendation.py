@@ -14,17 +14,21 @@ from typing import Any
 
 import pandas as pd
 
-from planner import baselines, explanation
+from planner import baselines, explanation, inverse
 from planner.baselines import Baseline
 from planner.bench import Bench, Progress
+from planner.break_even import Volume, break_even
 from planner.confidence import DEFAULT_FUTURES, allowed_failures, lowest_share
 from planner.endpoint.request import Request, create_request
 from planner.evidence import Evidence
 from planner.experiment import Experiment
 from planner.explanation import Assumption, NextCheaper, NextSafer
+from planner.inverse import Attainable, Survival
+from planner.jury import Jury
 from planner.objective import Objective
 from planner.offer import Offer
 from planner.search import Found, Trial, search
+from planner.sensitivity import Sensitivity, sensitivities
 from reports import numbers
 from simulations.capacity import Capacity
 from simulations.errors import ObjectiveError, ScenarioError
@@ -90,7 +94,11 @@ class Recommendation:
         reasons, warnings: sentences.
         assumptions: every number used, with its source.
         seed: of all draws.
-        n_runs: how many runs it took.
+        n_runs: how many runs the search and the test took.
+        sensitivities: what would change the answer, the nearest first.
+        volumes: the break-even against paying by the token; empty where a price is not known.
+        attainable: what the budget can promise, where one was given.
+        survival: how much growth the range survives, where that was asked.
     """
 
     trace: Trace
@@ -114,6 +122,10 @@ class Recommendation:
     assumptions: tuple[Assumption, ...]
     seed: int
     n_runs: int
+    sensitivities: tuple[Sensitivity, ...] = ()
+    volumes: tuple[Volume, ...] = ()
+    attainable: Attainable | None = None
+    survival: Survival | None = None
 
     @property
     def feasible(self) -> bool:
@@ -186,6 +198,9 @@ def recommend(
     limit_chunks: int | None = None,
     futures: int | None = None,
     change: Change | None = None,
+    budget_usd_per_month: float | None = None,
+    grow_until_fails: bool = False,
+    sensitivity: bool = True,
     seed: int = 0,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -211,6 +226,9 @@ def recommend(
         futures: how many to search on, and as many to test on, >= 1; 1 judges on the recording itself. None
             means 61, and 1 for a recording of fewer than 200 requests.
         change: growth and factors on lengths.
+        budget_usd_per_month: also say what this could promise at best.
+        grow_until_fails: also say how much growth the range survives.
+        sensitivity: also vary what is assumed, and compare with paying by the token at other volumes.
         seed: of all draws.
         workers: threads; None means one a core. The answer does not depend on it.
         progress: is told of every range before it is tried.
@@ -248,7 +266,17 @@ def recommend(
         experiment = Experiment(futures_of, offer, base, objective, start_chunks)
         bench = Bench(experiment, futures, current, mapper, progress)
         found, evidence = _find(bench, allow_zero=allow_zero, limit_chunks=limit_chunks)
-        return _explained(bench, found, evidence, endpoint, seed)
+        return _explained(
+            bench,
+            found,
+            evidence,
+            endpoint,
+            seed,
+            sensitivity=sensitivity,
+            grow=grow_until_fails,
+            budget=budget_usd_per_month,
+            allow_zero=allow_zero,
+        )
 
 
 MOST_FUTURES = 10_000
@@ -300,7 +328,16 @@ def _confirmed(found: Found, bench: Bench) -> Found:
 
 
 def _explained(
-    bench: Bench, found: Found, evidence: Evidence, endpoint: str | None, seed: int
+    bench: Bench,
+    found: Found,
+    evidence: Evidence,
+    endpoint: str | None,
+    seed: int,
+    *,
+    sensitivity: bool,
+    grow: bool,
+    budget: float | None,
+    allow_zero: bool,
 ) -> Recommendation:
     """Return the answer with everything that is said about it."""
     offer, objective, trace = bench.offer, bench.objective, bench.experiment.recorded
@@ -317,7 +354,30 @@ def _explained(
     held = held_in(evidence, bench.n_futures, objective)
     cheaper = explanation.next_cheaper(found, chosen, objective, bench.experiment.run)
     safer = explanation.next_safer(found, chosen)
-    compared = baselines.compare(trace, offer, bench)
+    size = (chosen.min_chunks, chosen.max_chunks)
+    compared = baselines.compare(trace, offer, bench, size)
+    jury = Jury.of(evidence, bench.allowed)
+    turned: list[Sensitivity] = []
+    volumes: list[Volume] = []
+    survival = None
+    if chosen.verdict.holds:
+        near = cheaper.trial if cheaper else None
+        if sensitivity:
+            turned = sensitivities(
+                bench.experiment,
+                size,
+                jury,
+                cheaper=None if near is None else (near.min_chunks, near.max_chunks),
+                cheaper_jury=None if near is None else Jury.of(near.evidence, bench.allowed),
+                mapper=bench.mapper,
+                seed=seed,
+            )
+            volumes = break_even(bench, jury, size, evidence.spreads()["usd_per_month"].value)
+        if grow:
+            survival = inverse.grow_until_fails(bench.experiment, size, jury)
+    attainable = (
+        None if budget is None else inverse.best_within(bench, budget, allow_zero=allow_zero)
+    )
     return Recommendation(
         trace=trace,
         futures=bench.experiment.futures,
@@ -344,6 +404,10 @@ def _explained(
         assumptions=tuple(explanation.assumptions(run.scenario, offer)),
         seed=seed,
         n_runs=bench.n_runs,
+        sensitivities=tuple(turned),
+        volumes=tuple(volumes),
+        attainable=attainable,
+        survival=survival,
     )
 
 

@@ -1,0 +1,130 @@
+"""From how much traffic on provisioned capacity is cheaper than paying by the token.
+
+At each volume of the same traffic the cheapest range is searched for in the future that decides; paying by
+the token goes straight with the volume.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from planner.bench import Bench
+from planner.experiment import Experiment, Range
+from planner.jury import Jury
+from planner.search import search
+from simulations.cost import HOURS_PER_MONTH, pay_per_token_usd
+from simulations.errors import PtplanError
+
+VOLUMES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0)
+"""Of the traffic, each twice the one before."""
+
+TRIALS = 24
+REQUESTS_TO_SIMULATE = 30_000_000
+"""Simulated requests that may be spent (assumed: some seconds)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """What a volume of the traffic costs either way.
+
+    Args:
+        volume: as a multiple of the traffic.
+        tokens_per_s: mean load.
+        capacity: the cheapest range that keeps the promise, None where none was found.
+        usd_per_month: what that costs.
+        pay_per_token_usd_per_month: what the tokens cost.
+    """
+
+    volume: float
+    tokens_per_s: float
+    capacity: Range | None
+    usd_per_month: float | None
+    pay_per_token_usd_per_month: float
+
+
+def break_even(
+    bench: Bench, jury: Jury, chosen: Range, usd_per_month: float | None
+) -> list[Volume]:
+    """Return the cost of provisioned capacity and of paying by the token at several volumes.
+
+    Empty where a price is not known.
+
+    Args:
+        bench: what was recommended on.
+        jury: the futures that decide on the recommended range.
+        chosen: that range; what it costs is known at the volume of 1.
+        usd_per_month: its cost.
+    """
+    experiment = bench.experiment
+    trace, price = experiment.recorded, bench.offer.price
+    usd = pay_per_token_usd(
+        int(trace.input_tokens.sum(dtype="int64")),
+        int(trace.output_tokens.sum(dtype="int64")),
+        price=price,
+    )
+    if usd is None or usd_per_month is None or price.usd_per_chunk_hour is None:
+        return []
+    by_token = usd / (trace.span_s / 3600) * HOURS_PER_MONTH
+    load = trace.total_tokens / trace.span_s
+    affordable = REQUESTS_TO_SIMULATE / (len(trace) * TRIALS / 2)
+    rows = []
+    spent = 0.0
+    for volume in VOLUMES:
+        if volume == 1.0:
+            size: Range | None = chosen
+            cost: float | None = usd_per_month
+        else:
+            spent += volume
+            if spent > affordable:
+                continue
+            size, cost = _cheapest(experiment, jury.futures[-1], volume, bench)
+        rows.append(Volume(volume, load * volume, size, cost, by_token * volume))
+    return rows
+
+
+def _cheapest(
+    experiment: Experiment, future: int, volume: float, bench: Bench
+) -> tuple[Range | None, float | None]:
+    futures = experiment.futures
+    changed = futures.changed(replace(futures.change, growth=futures.change.growth * volume))
+    try:
+        one = Bench(replace(experiment, futures=changed), 1, only=future)
+        found = search(
+            one.attempt,
+            floor_cost=one.floor_cost,
+            first_guess=one.offered_chunks(),
+            fixed_only=bench.fixed_only,
+            max_trials=TRIALS,
+        )
+    except PtplanError:  # so little traffic that a future is empty
+        return None, None
+    if found.best is None:
+        return None, None
+    return (found.best.min_chunks, found.best.max_chunks), found.best.usd_per_month
+
+
+def crossing(rows: Sequence[Volume]) -> float | None:
+    """Return the volume from which on provisioned capacity is the cheaper way; None where it never is.
+
+    Between two volumes the costs are taken to be straight lines in the logarithm of the volume.
+
+    >>> rows = [Volume(v, v, (1, 1), 100.0, 50.0 * v) for v in (1.0, 2.0, 4.0)]
+    >>> crossing(rows)
+    2.0
+    """
+    known = [row for row in rows if row.usd_per_month is not None]
+    if not known or known[-1].pay_per_token_usd_per_month < (known[-1].usd_per_month or 0.0):
+        return None
+    for earlier, later in zip(reversed(known[:-1]), reversed(known[1:]), strict=True):
+        gap = _gap(earlier)
+        if gap < 0:
+            share = -gap / (_gap(later) - gap)
+            return earlier.volume * math.exp(share * math.log(later.volume / earlier.volume))
+    return known[0].volume
+
+
+def _gap(row: Volume) -> float:
+    """By how much paying by the token costs more."""
+    return row.pay_per_token_usd_per_month - (row.usd_per_month or 0.0)

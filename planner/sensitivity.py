@@ -1,0 +1,239 @@
+"""What would change the answer: each assumed number, turned to where the recommended range no longer holds
+or a cheaper one would do; and which of them act together (Morris's screen, by SALib).
+
+Verdicts are asked of the futures that decide them (`jury`), so a turn costs a run or two.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from planner.experiment import Experiment, Range
+from planner.jury import Jury
+from planner.knobs import Knob, knobs_of, other_choices
+from simulations.errors import PtplanError
+from simulations.sweeps import Mapper
+
+UNSCREENED = (None, None)
+FAILS, CHEAPER = "fails", "cheaper"
+
+BISECTIONS = 5
+"""Steps from an end of a range to the value at which the answer flips: to a few percent of most ranges."""
+
+REQUESTS_FOR_FLIPS = 60_000_000
+REQUESTS_FOR_SCREEN = 20_000_000
+"""Simulated requests that may be spent (assumed: some seconds each)."""
+
+MOST_TRAJECTORIES = 6
+LEVELS = 4
+"""Of Morris's screen: usual values (Morris 1991, Technometrics 33)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """A value beyond which the answer is another one.
+
+    Args:
+        at: the value.
+        becomes: `fails` (the recommended range breaks the promise) or `cheaper` (the next cheaper one keeps it).
+        text: the value in words.
+    """
+
+    at: float
+    becomes: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """What one assumed number does to the answer.
+
+    Args:
+        parameter, phrase: its name, and what it is in words.
+        value, low, high: what was assumed, and between which it was varied; None where it is a choice of two.
+        below, above: where the answer flips, in either direction; None where it stands.
+        effect: mean absolute effect on the share of requests within the promise, over the whole range (mu* of
+            Morris), None where it was not screened.
+        interaction: its standard deviation: large beside the effect where it acts through others.
+        sentence: what to know of it.
+    """
+
+    parameter: str
+    phrase: str
+    value: float | None
+    low: float | None
+    high: float | None
+    below: Flip | None
+    above: Flip | None
+    effect: float | None
+    interaction: float | None
+    sentence: str
+
+    @property
+    def distance(self) -> float:
+        """How far the nearest flip is, as the logarithm of a factor; infinite where there is none."""
+        flips = [flip for flip in (self.below, self.above) if flip is not None]
+        if not flips or not self.value:
+            return 0.0 if self.value is None and flips else math.inf
+        return min(abs(math.log(max(flip.at, 1e-12) / self.value)) for flip in flips)
+
+
+def sensitivities(
+    experiment: Experiment,
+    chosen: Range,
+    jury: Jury,
+    *,
+    cheaper: Range | None = None,
+    cheaper_jury: Jury | None = None,
+    mapper: Mapper = map,
+    seed: int = 0,
+) -> list[Sensitivity]:
+    """Return what would change the answer, the nearest flip first, then the largest effect.
+
+    Args:
+        experiment: what was recommended on.
+        chosen: the recommended range, which keeps the promise.
+        jury: the futures that decide on it.
+        cheaper, cheaper_jury: the next cheaper range, which does not, and the futures that decide on that.
+        mapper: runs many at once.
+        seed: of the screen's trajectories.
+    """
+    knobs = knobs_of(experiment)
+    requests = len(experiment.recorded)
+    # Two ends a knob and the bisections of some of them, each a run or two of both ranges.
+    few = 4 * len(knobs) * len(jury.futures) * requests > REQUESTS_FOR_FLIPS
+    if few:
+        jury = replace(jury, futures=jury.futures[-1:])
+        cheaper_jury = cheaper_jury and replace(cheaper_jury, futures=cheaper_jury.futures[-1:])
+
+    def becomes(turned: Experiment) -> str | None:
+        try:
+            if not jury.holds(turned, chosen):
+                return FAILS
+            if cheaper and cheaper_jury and cheaper_jury.holds(turned, cheaper):
+                return CHEAPER
+        except PtplanError:
+            return FAILS  # an endpoint that cannot be simulated keeps no promise
+        return None
+
+    def flips_of(knob: Knob) -> tuple[Flip | None, Flip | None]:
+        return _flip(knob, experiment, knob.low, becomes), _flip(
+            knob, experiment, knob.high, becomes
+        )
+
+    flips = list(mapper(flips_of, knobs))
+    screened = _screen(experiment, chosen, jury, knobs, mapper, seed)
+    rows = [
+        Sensitivity(
+            knob.name,
+            knob.phrase,
+            knob.value,
+            knob.low,
+            knob.high,
+            below,
+            above,
+            screened.get(knob.name, UNSCREENED)[0],
+            screened.get(knob.name, UNSCREENED)[1],
+            _sentence(knob, below, above),
+        )
+        for knob, (below, above) in zip(knobs, flips, strict=True)
+    ]
+    choices = other_choices(experiment)
+    for (name, words, _), change in zip(
+        choices, mapper(lambda choice: becomes(choice[2]), choices), strict=True
+    ):
+        flip = None if change is None else Flip(math.nan, change, words)
+        rows.append(
+            Sensitivity(
+                name, words, None, None, None, None, flip, None, None, _choice(words, change)
+            )
+        )
+    return sorted(rows, key=lambda row: (row.distance, -(row.effect or 0.0), row.parameter))
+
+
+def _flip(knob: Knob, experiment: Experiment, end: float, becomes: object) -> Flip | None:
+    """Return the value between what is assumed and an end at which the answer flips."""
+    assert callable(becomes)
+    change = becomes(knob.turn(experiment, knob.rounded(end)))
+    if change is None:
+        return None
+    good, bad = knob.value, end
+    for _ in range(BISECTIONS):
+        middle = knob.rounded(math.sqrt(good * bad))
+        if middle in (knob.rounded(good), knob.rounded(bad)):
+            break
+        if becomes(knob.turn(experiment, middle)) == change:
+            bad = middle
+        else:
+            good = middle
+    return Flip(knob.rounded(bad), change, knob.text(knob.rounded(bad)))
+
+
+def _sentence(knob: Knob, below: Flip | None, above: Flip | None) -> str:
+    parts = []
+    for flip, side in ((above, "under"), (below, "above")):
+        if flip is not None and flip.becomes == FAILS:
+            parts.append(f"holds while {knob.phrase} stays {side} {flip.text}")
+    for flip, side in ((above, "above"), (below, "under")):
+        if flip is not None and flip.becomes == CHEAPER:
+            parts.append(f"the next cheaper would do if {knob.phrase} were {side} {flip.text}")
+    if parts:
+        return "; ".join(parts)
+    return (
+        f"stands for {knob.phrase} from {knob.text(knob.low)} to {knob.text(knob.high)}"
+        if knob.unit != "x"
+        else f"stands for {knob.phrase} from {knob.low:g} to {knob.text(knob.high)}"
+    )
+
+
+def _choice(words: str, change: str | None) -> str:
+    if change is None:
+        return f"stands also if {words}"
+    return f"{'fails' if change == FAILS else 'the next cheaper would do'} if {words}"
+
+
+def _screen(
+    experiment: Experiment,
+    chosen: Range,
+    jury: Jury,
+    knobs: Sequence[Knob],
+    mapper: Mapper,
+    seed: int,
+) -> dict[str, tuple[float, float]]:
+    """Return Morris's mu* and sigma by name; nothing where the traffic is too long for it."""
+    affordable = REQUESTS_FOR_SCREEN // (len(experiment.recorded) * (len(knobs) + 1))
+    trajectories = min(MOST_TRAJECTORIES, affordable)
+    if trajectories < 2 or len(knobs) < 2:
+        return {}
+    from SALib.analyze import morris as analysis
+    from SALib.sample import morris as sampling
+
+    problem = {
+        "num_vars": len(knobs),
+        "names": [knob.name for knob in knobs],
+        # Varied by factors, so half and double weigh alike.
+        "bounds": [[math.log(knob.low), math.log(knob.high)] for knob in knobs],
+    }
+    points = sampling.sample(problem, trajectories, num_levels=LEVELS, seed=seed % 2**32)
+
+    def value(point: np.ndarray) -> float:
+        turned = experiment
+        for knob, place in zip(knobs, point, strict=True):
+            turned = knob.turn(turned, knob.rounded(math.exp(float(place))))
+        try:
+            return jury.margin(turned, chosen)
+        except PtplanError:
+            return -1.0
+
+    values = np.array(list(mapper(value, points)))
+    found = analysis.analyze(problem, points, values, num_levels=LEVELS, seed=seed % 2**32)
+    return {
+        name: (float(effect), float(sigma))
+        for name, effect, sigma in zip(
+            found["names"], found["mu_star"], found["sigma"], strict=True
+        )
+    }
