@@ -182,6 +182,7 @@ def answer(number: int, futures: int = DEFAULT_FUTURES) -> Recommendation:
         autoscaler=Autoscaler(start_delay_s=30.0),
         futures=futures,
         limit_chunks=12,
+        sensitivity=False,
         seed=number,
     )
 
@@ -331,7 +332,9 @@ def _effort_row(varied: str, span_s: float, futures: int, limit_chunks: int) -> 
     offer = make_offer("ml.own.model", chunk_tokens_per_s=1200, service=SERVICE)
 
     def made() -> Recommendation:
-        return recommend(trace, offer, futures=futures, limit_chunks=limit_chunks)
+        return recommend(
+            trace, offer, futures=futures, limit_chunks=limit_chunks, sensitivity=False
+        )
 
     seconds = []
     for _ in range(3):

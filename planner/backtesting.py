@@ -230,7 +230,7 @@ def backtest(
             `default_lengths`.
         workers: threads; None means one a core. The answer does not depend on it.
         progress: is told what is being done.
-        how: what else `recommend` takes. A `change` is made to what is learned from, not to what it is
+        how: what else `recommend` takes but `sensitivity`. A `change` is made to what is learned from, not to what it is
             judged on: growth is a forecast here.
 
     Raises:
@@ -296,7 +296,7 @@ def _judged(
     known, came = cut(trace, start, now), cut(trace, now, end)
     if known is None:
         return Window(past, coming, why="nothing arrived in the stretch to learn from")
-    made = recommend(known, offer, objective, workers=workers, **how)
+    made = recommend(known, offer, objective, workers=workers, sensitivity=False, **how)
     start_chunks = how.get("start_chunks")
     foretold = _foretold(made, end - now, start_chunks, workers) or made.evidence
     window = Window(past, coming, made.feasible, made.capacity, made.held.confidence, foretold)

@@ -61,6 +61,8 @@ def example() -> Recommendation:
         autoscaler=SCALER,
         current=(1, 4),
         endpoint="chat",
+        futures=1,
+        sensitivity=False,
     )
 
 
