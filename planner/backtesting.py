@@ -25,7 +25,7 @@ from simulations.errors import ObjectiveError, PtplanError
 from simulations.outcome import Outcome, summarise
 from simulations.rating import FIRST_MINUTES_S, served_tokens_per_s, settle
 from simulations.scenario import Scenario
-from simulations.statistics import close_holes
+from simulations.statistics import close_holes, find_holes
 from simulations.sweeps import threads
 from simulations.ticks import TICKS_PER_S, to_ticks
 from simulations.trace import Trace
@@ -293,7 +293,7 @@ def _judged(
     """Return one window, from its three cuts in ticks."""
     start, now, end = cuts
     past, coming = _parts(trace, cuts)
-    known, came = cut(trace, start, now), cut(trace, now, end)
+    known, came = _recorded(trace, start, now), _recorded(trace, now, end)
     if known is None:
         return Window(past, coming, why="nothing arrived in the stretch to learn from")
     made = recommend(known, offer, objective, workers=workers, sensitivity=False, **how)
@@ -327,6 +327,14 @@ def carried(scenario: Scenario, before: Trace | None, start_chunks: int | None =
     if last is None or not served_tokens_per_s(last, scenario.service):
         return replace(scenario, start_chunks=low)
     return settle(replace(scenario, start_chunks=None), last)
+
+
+def _recorded(trace: Trace, start: int, end: int) -> Trace | None:
+    """Return what arrived in [start, end), from when it was recorded: a hole at the start is no idle time."""
+    for hole in find_holes(trace):
+        if hole.start_s * TICKS_PER_S <= start < (hole.start_s + hole.length_s) * TICKS_PER_S:
+            start = round((hole.start_s + hole.length_s) * TICKS_PER_S)
+    return cut(trace, start, end) if start < end else None
 
 
 def cut(trace: Trace, start: int, end: int) -> Trace | None:

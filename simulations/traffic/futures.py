@@ -133,9 +133,12 @@ class Futures:
         if replication == RECORDED and copy == 0:
             return close_holes(law.trace)
         if replication == RECORDED:
-            # More of what was recorded than was recorded has to be drawn.
+            # More of what was recorded than was recorded has to be drawn, as far as the recording goes.
             drawn = law.draw(seed=self.seed, replication=0, copy=copy)
-            return drawn if not law.holes else close_holes(drawn)
+            if not law.holes:
+                return drawn
+            span_ticks = close_holes(law.trace).span_ticks
+            return replace(_rows(drawn, drawn.arrival_ticks <= span_ticks), span_ticks=span_ticks)
         return law.draw(seed=self.seed, replication=replication, copy=copy)
 
 

@@ -1,0 +1,121 @@
+"""Of how many futures a range must keep its promise, and whether the stated intervals hold the truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy import stats
+
+from planner.confidence import (
+    allowed_failures,
+    fewest_futures,
+    lowest_share,
+    share_interval,
+    spread,
+)
+
+shares = st.floats(0.01, 0.995)
+
+
+@st.composite
+def counts(draw: st.DrawFn) -> tuple[int, int]:
+    trials = draw(st.integers(1, 400))
+    return draw(st.integers(0, trials)), trials
+
+
+@given(counts())
+def test_the_bounds_are_those_of_scipy(count):
+    successes, trials = count
+    one_sided = stats.binomtest(successes, trials, alternative="greater").proportion_ci(0.95)
+    assert lowest_share(successes, trials) == pytest.approx(one_sided.low, abs=1e-9)
+    both = stats.binomtest(successes, trials).proportion_ci(0.95)
+    assert share_interval(successes, trials) == pytest.approx((both.low, both.high), abs=1e-9)
+
+
+@given(counts(), st.integers(2, 20))
+def test_at_an_equal_share_of_successes_more_futures_raise_the_bound(count, times):
+    successes, trials = count
+    bound, more = lowest_share(successes, trials), lowest_share(times * successes, times * trials)
+    assert more > bound if successes else more == bound == 0
+    assert more < successes / trials or not successes
+
+
+@given(counts())
+def test_a_success_more_raises_the_bound_and_a_failure_more_lowers_it(count):
+    successes, trials = count
+    assert lowest_share(successes + 1, trials + 1) > lowest_share(successes, trials)
+    assert lowest_share(successes, trials + 1) <= lowest_share(successes, trials)
+
+
+@given(st.integers(1, 200), shares)
+def test_as_many_failures_are_allowed_as_the_bound_bears_and_no_more(futures, share):
+    allowed = allowed_failures(futures, share)
+    if allowed is None:
+        assert lowest_share(futures, futures) < share
+        return
+    assert lowest_share(futures - allowed, futures) >= share
+    assert allowed == futures or lowest_share(futures - allowed - 1, futures) < share
+
+
+@given(shares)
+def test_the_fewest_futures_are_the_fewest_in_which_none_may_fail(share):
+    fewest = fewest_futures(share)
+    assume(fewest <= 500)
+    assert allowed_failures(fewest, share) is not None
+    assert fewest == 1 or allowed_failures(fewest - 1, share) is None
+
+
+def test_the_design_s_numbers_of_futures():
+    assert [allowed_failures(n, 0.9) for n in (28, 29, 45, 46, 60, 61)] == [None, 0, 0, 1, 1, 2]
+
+
+@pytest.mark.parametrize("truth", [0.9, 0.5, 0.99])
+def test_the_bound_is_wrong_in_at_most_one_of_twenty_cases(truth):
+    """Summed over every count that can come: exact, no draws."""
+    trials = 61
+    chance = stats.binom.pmf(np.arange(trials + 1), trials, truth)
+    wrong = [lowest_share(k, trials) > truth for k in range(trials + 1)]
+    assert chance[wrong].sum() <= 0.05
+
+
+numbers = st.floats(-1e6, 1e6, allow_subnormal=False)
+
+
+@given(st.lists(numbers, min_size=2, max_size=80))
+def test_a_spread_is_what_scipy_and_sorting_give(values):
+    one = spread(values)
+    assert one.unknown == 0
+    assert one.value == pytest.approx(np.mean(values), abs=1e-6)
+    if np.ptp(values) > 1e-3:
+        low, high = stats.t.interval(
+            0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values)
+        )
+        assert (one.low, one.high) == pytest.approx((low, high), rel=1e-6, abs=1e-6)
+    ordered = sorted(values)
+    # Nearest rank: the smallest value that so many percent do not exceed.
+    for value, percent in ((one.p05, 5), (one.p95, 95)):
+        assert value in ordered
+        assert 100 * sum(v <= value for v in ordered) >= percent * len(ordered)
+        assert 100 * sum(v < value for v in ordered) < percent * len(ordered)
+
+
+@given(st.lists(st.none() | numbers, min_size=1, max_size=9))
+def test_what_one_future_does_not_know_is_not_known(values):
+    one = spread(values)
+    assert one.unknown == values.count(None)
+    assert (one.value is None) == (None in values)
+    if one.value is None or len(values) == 1:
+        assert (one.low, one.high, one.p05, one.p95) == (None, None, None, None)
+
+
+def test_stated_intervals_of_independent_figures_cover_the_truth():
+    """20 normal figures 4,000 times: 95 % within what 4,000 draws allow; the seed is fixed."""
+    random = np.random.default_rng(5)
+    repetitions = 4000
+    hits = 0
+    for row in random.normal(3.0, 2.0, (repetitions, 20)):
+        one = spread(row.tolist())
+        hits += one.low <= 3.0 <= one.high
+    assert stats.binomtest(hits, repetitions, 0.95).pvalue > 1e-4
