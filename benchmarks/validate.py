@@ -128,7 +128,7 @@ def coverage(repetitions: int = 1000, truth_of: int = 10_000) -> Iterator[str]:
     )
     yield ""
     yield f"{'load':>4}  {'futures':>7}  {'repetitions':>11}  {'figure':<18}  {'truth':>8}  covered (95 % interval of that share)"
-    with threads() as mapper:
+    with threads(1) as mapper:  # such short runs are held up by each other's Python
         for load in LOADS:
             truth = figures(load, range(FAR, FAR + truth_of), mapper).mean(axis=0)
             seen = figures(load, range(repetitions * DEFAULT_FUTURES), mapper)

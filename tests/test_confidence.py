@@ -84,21 +84,38 @@ numbers = st.floats(-1e6, 1e6, allow_subnormal=False)
 
 
 @given(st.lists(numbers, min_size=2, max_size=80))
-def test_a_spread_is_what_scipy_and_sorting_give(values):
+def test_a_spread_is_around_the_mean_and_among_the_values(values):
     one = spread(values)
     assert one.unknown == 0
     assert one.value == pytest.approx(np.mean(values), abs=1e-6)
-    if np.ptp(values) > 1e-3:
-        low, high = stats.t.interval(
-            0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values)
-        )
-        assert (one.low, one.high) == pytest.approx((low, high), rel=1e-6, abs=1e-6)
+    assert one.low <= one.value <= one.high
+    assert (one.low == one.high) == (np.std(values, ddof=1) == 0)
     ordered = sorted(values)
     # Nearest rank: the smallest value that so many percent do not exceed.
     for value, percent in ((one.p05, 5), (one.p95, 95)):
         assert value in ordered
         assert 100 * sum(v <= value for v in ordered) >= percent * len(ordered)
         assert 100 * sum(v < value for v in ordered) < percent * len(ordered)
+
+
+@given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=40), numbers)
+def test_without_skew_the_interval_is_student_s(half, middle):
+    values = [middle + x for x in half] + [middle - x for x in half]
+    assume(np.std(values) > 1e-3)
+    one = spread(values)
+    low, high = stats.t.interval(
+        0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values)
+    )
+    assert (one.low, one.high) == pytest.approx((low, high), abs=1e-3 * (high - low))
+
+
+@given(st.lists(st.floats(0, 1e3), min_size=2, max_size=40), st.floats(0.1, 10), numbers)
+def test_an_interval_moves_and_turns_with_its_figure(values, scale, by):
+    """Other units and another sign give the same interval, in those units and mirrored."""
+    assume(np.std(values) > 1e-3)
+    one, moved = spread(values), spread([by - scale * x for x in values])
+    mirrored = (by - scale * one.high, by - scale * one.low)
+    assert (moved.low, moved.high) == pytest.approx(mirrored, rel=1e-6, abs=1e-3)
 
 
 @given(st.lists(st.none() | numbers, min_size=1, max_size=9))
@@ -110,12 +127,14 @@ def test_what_one_future_does_not_know_is_not_known(values):
         assert (one.low, one.high, one.p05, one.p95) == (None, None, None, None)
 
 
-def test_stated_intervals_of_independent_figures_cover_the_truth():
-    """20 normal figures 4,000 times: 95 % within what 4,000 draws allow; the seed is fixed."""
+@pytest.mark.parametrize("skewed", [False, True])
+def test_stated_intervals_of_independent_figures_cover_the_truth(skewed):
+    """20 figures 4,000 times, normal or exponential; Student's t covers 91.9 % of the latter. The seed is fixed."""
     random = np.random.default_rng(5)
     repetitions = 4000
+    draw = random.exponential if skewed else random.normal
     hits = 0
-    for row in random.normal(3.0, 2.0, (repetitions, 20)):
+    for row in draw(size=(repetitions, 20)):
         one = spread(row.tolist())
-        hits += one.low <= 3.0 <= one.high
-    assert stats.binomtest(hits, repetitions, 0.95).pvalue > 1e-4
+        hits += one.low <= (1.0 if skewed else 0.0) <= one.high
+    assert 0.935 <= hits / repetitions <= 0.965

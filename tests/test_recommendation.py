@@ -72,7 +72,7 @@ def example() -> Recommendation:
         offer_of_chunks(),
         PROMISE,
         autoscaler=SCALER,
-        current=(1, 4),
+        current=(1, 2),
         endpoint="chat",
     )
 
@@ -135,12 +135,21 @@ def test_the_answer_scales_and_is_the_cheapest_of_all_tried():
     ]
 
 
+@pytest.mark.parametrize("high", [3, 4, 5])
+def test_at_equal_cost_what_runs_now_stays(high):
+    """1..3, 1..4 and 1..5 cost the same here."""
+    made = recommend(
+        half_an_hour(), offer_of_chunks(), PROMISE, autoscaler=SCALER, current=(1, high)
+    )
+    assert made.capacity == TokenChunks(CHUNK, 1, high)
+
+
 def test_the_reasons_say_what_scaling_saves_and_why_nothing_cheaper_will_do():
     assert list(example().reasons) == [
         "A fixed 3 chunks is the smallest fixed size that keeps the promise; letting it scale saves 44.3 % of "
         "the chunk-hours.",
         "The next cheaper, 1 to 2 chunks, fails: 78.2 % within TTFT 2 s, 95 % promised, most of it from 15 min "
-        "after the start.",
+        "after the start, with a minute of 3.3 times the mean load.",
         "Every range up to 5 chunks was tried or costs more.",
     ]
 
@@ -261,16 +270,20 @@ def test_baselines_are_judged_on_the_same_traffic():
         "peak-minute arithmetic",
         "documentation's sample",
         "current configuration",
+        "fixed at the maximum",
+        "hybrid with spill",
         "pay-per-token",
     ]
     assert rows["peak-minute arithmetic"].capacity == TokenChunks(CHUNK, 3, 3)
     assert rows["documentation's sample"].capacity == TokenChunks(CHUNK, 2, 3)
-    assert rows["current configuration"].capacity == TokenChunks(CHUNK, 1, 4)
+    assert rows["current configuration"].capacity == TokenChunks(CHUNK, 1, 2)
+    assert rows["fixed at the maximum"].capacity == TokenChunks(CHUNK, 3, 3)
     tried = {(trial.min_chunks, trial.max_chunks): trial for trial in made.found.trials}
     for name, place in (
         ("peak-minute arithmetic", (3, 3)),
         ("documentation's sample", (2, 3)),
-        ("current configuration", (1, 4)),
+        ("current configuration", (1, 2)),
+        ("fixed at the maximum", (3, 3)),
     ):
         assert rows[name].figures == tried[place].figures
         assert rows[name].holds == tried[place].verdict.holds
@@ -347,7 +360,9 @@ def test_a_trace_with_a_date_says_when_the_next_cheaper_fails():
     made = recommend(
         replace(half_an_hour(), epoch_ns=epoch_ns), offer_of_chunks(), PROMISE, autoscaler=SCALER
     )
-    assert made.next_cheaper.when == "2026-03-01 12:15 in the log's clock"
+    assert made.next_cheaper.when == (
+        "2026-03-01 12:15 in the log's clock, with a minute of 3.3 times the mean load"
+    )
 
 
 def test_every_assumption_has_a_source():
@@ -456,7 +471,11 @@ def test_a_fixed_autoscaler_gets_a_fixed_range():
     )
     assert made.capacity == TokenChunks(CHUNK, 3, 3)
     assert all(trial.min_chunks == trial.max_chunks for trial in made.found.trials)
-    assert [row.name for row in made.baselines] == ["peak-minute arithmetic", "pay-per-token"]
+    assert [row.name for row in made.baselines] == [
+        "peak-minute arithmetic",
+        "hybrid with spill",
+        "pay-per-token",
+    ]
 
 
 @pytest.mark.parametrize("promised_s", [0.01, 1e-6])
