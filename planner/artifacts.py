@@ -6,24 +6,27 @@ it in place whole or not at all; `read` refuses what was changed by hand or made
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from errno import EACCES, EISDIR, ENOTDIR
-from os import strerror
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from planner import explanation
+from planner.break_even import crossing
 from planner.confidence import Spread, spread
+from planner.files import checksum as checksum
+from planner.files import require_writable as require_writable
+from planner.files import to_json as to_json
+from planner.files import write as write
+from planner.files import write_together as write_together
 from planner.recommendation import Recommendation
+from planner.sensitivity import Sensitivity
 from simulations.capacity import Capacity, TokenChunks
 from simulations.errors import InputError
+from simulations.statistics import load_by_hour_of_week
 from simulations.ticks import TICKS_PER_S
 
 SCHEMA_VERSION = 1
@@ -142,6 +145,24 @@ def artifact(
             for row in made.baselines
         ],
         "timeline": _timeline(made),
+        **_load_by_hour(made),
+        "sensitivity": [_sensitivity(row) for row in made.sensitivities],
+        "break_even": {
+            "from_volume": crossing(made.volumes),
+            "volumes": [
+                {
+                    "volume": row.volume,
+                    "tokens_per_s": row.tokens_per_s,
+                    "capacity": None
+                    if row.capacity is None
+                    else _range(offer.capacity(*row.capacity)),
+                    "usd_per_month": row.usd_per_month,
+                    "pay_per_token_usd_per_month": row.pay_per_token_usd_per_month,
+                }
+                for row in made.volumes
+            ],
+        },
+        **_inverse(made),
         "reasons": list(made.reasons),
         "warnings": [*workload.notes, *made.warnings],
         "assumptions": [asdict(row) for row in made.assumptions],
@@ -244,83 +265,57 @@ def _timeline(made: Recommendation) -> dict[str, Any]:
     }
 
 
-def checksum(data: Mapping[str, Any]) -> str:
-    """Return the sha256 of plain data, whatever the order of its keys.
-
-    >>> checksum({"a": 1, "b": 2}) == checksum({"b": 2, "a": 1})
-    True
-    """
-    text = json.dumps(data, sort_keys=True, separators=(",", ":"), default=_plain, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def to_json(data: Mapping[str, Any]) -> str:
-    """Return plain data as indented JSON; a number that is not finite is a defect and raises ValueError."""
-    text = json.dumps(data, indent=2, default=_plain, allow_nan=False, ensure_ascii=False) + "\n"
-    # A file name that is no text holds lone surrogates, which UTF-8 refuses and JSON can escape.
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+def _load_by_hour(made: Recommendation) -> dict[str, Any]:
+    """Return the load of each hour of the week, where the log has a date and spans two days; else nothing."""
+    loads = load_by_hour_of_week(made.trace)
+    if loads is None:
+        return {}
+    known = [None if np.isnan(load) else float(load) for load in loads]
+    return {"load_by_hour_of_week": known}
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"{type(value).__name__} is not plain data")
+def _sensitivity(row: Sensitivity) -> dict[str, Any]:
+    flips = {"below": row.below, "above": row.above}
+    nearest = min(
+        (flip for flip in flips.values() if flip is not None and row.value is not None),
+        key=lambda flip: abs(np.log(flip.at / (row.value or 1.0))),
+        default=None,
+    )
+    return {
+        "parameter": row.parameter,
+        "phrase": row.phrase,
+        "value": row.value,
+        "low": row.low,
+        "high": row.high,
+        "flips_at": None if nearest is None else nearest.at,
+        **{
+            f"flips_{side}": None
+            if flip is None
+            else {"at": None if row.value is None else flip.at, "becomes": flip.becomes}
+            for side, flip in flips.items()
+        },
+        "effect": row.effect,
+        "interaction": row.interaction,
+        "sentence": row.sentence,
+    }
 
 
-def write(path: Path, text: str) -> None:
-    """Put a file in place whole: written beside it, then renamed.
-
-    Raises:
-        InputError: the folder cannot be written to.
-    """
-    write_together({path: text})
-
-
-def write_together(files: Mapping[Path, str]) -> None:
-    """Put files in place whole, and only after all of them could be written.
-
-    Raises:
-        InputError: a folder cannot be written to; what stood there still does.
-    """
-    staged: dict[Path, Path] = {}
-    try:
-        for path, text in files.items():
-            if path.is_dir():
-                raise IsADirectoryError(EISDIR, strerror(EISDIR))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-            staged[path] = Path(name)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            staged[path].chmod(0o644)
-        for path, temporary in list(staged.items()):
-            temporary.replace(path)
-            del staged[path]
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    finally:
-        for temporary in staged.values():
-            temporary.unlink(missing_ok=True)
-
-
-def require_writable(folder: Path) -> None:
-    """Refuse a folder that could not be written to, before an hour is spent on what goes there.
-
-    Raises:
-        InputError: it is a file, lies in one, or may not be written to.
-    """
-    try:
-        there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-        if not there.is_dir():
-            raise NotADirectoryError(ENOTDIR, strerror(ENOTDIR))
-        if not os.access(there, os.W_OK | os.X_OK):
-            raise PermissionError(EACCES, strerror(EACCES))
-    except OSError as error:
-        raise _unwritable(folder, error) from error
-
-
-def _unwritable(path: Path, error: OSError) -> InputError:
-    return InputError(f"{path} cannot be written: {error.strerror or error}; choose another --out")
+def _inverse(made: Recommendation) -> dict[str, Any]:
+    """Return the answers to the questions turned round, where they were asked."""
+    data: dict[str, Any] = {}
+    if made.attainable is not None:
+        best = made.attainable
+        data["budget"] = {
+            "usd_per_month": best.budget_usd_per_month,
+            "capacity": _range(made.offer.capacity(*best.capacity)),
+            "cost_usd_per_month": best.usd_per_month,
+            "feasible": best.holds,
+            "held_in": {"successes": best.successes, "futures": best.futures},
+            "promises": best.promises,
+        }
+    if made.survival is not None:
+        data["grow_until_fails"] = asdict(made.survival)
+    return data
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -669,10 +669,28 @@ def _lookup(name: str) -> Model | None:
 
 
 def _near(name: str) -> str:
-    names = list(_catalogue().by_name)
-    longer = [known for known in names if known.startswith(name.lower())]
-    near = (longer + difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.8))[:3]
-    return f" (near: {', '.join(dict.fromkeys(near))})" if near else ""
+    """Return which names a user may have meant; those that can be bought before others."""
+    by_name = _catalogue().by_name
+    wanted, plain = name.lower(), _plain(name)
+    near = [known for known in by_name if known.startswith(wanted)]
+    near += difflib.get_close_matches(wanted, by_name, n=3, cutoff=0.8)
+    if len(plain) >= 3:
+        near += [known for known in by_name if plain in _plain(known)]
+        plains = {_plain(known): known for known in by_name}
+        near += [plains[one] for one in difflib.get_close_matches(plain, plains, n=3, cutoff=0.75)]
+    models = {by_name[known].name: by_name[known] for known in near}
+    sold = [name for name, model in models.items() if _is_sold(model)] or list(models)
+    more = f" and {len(sold) - 3} more" if len(sold) > 3 else ""
+    return f" (near: {', '.join(sold[:3])}{more})" if sold else ""
+
+
+def _plain(name: str) -> str:
+    """Return the last part of a name in letters and digits alone."""
+    return "".join(filter(str.isalnum, name.lower().rpartition(".")[2]))
+
+
+def _is_sold(model: Model) -> bool:
+    return not (model.retired or model.instruct or model.kind == "pay_per_token")
 
 
 def _refuse_retired(model: Model) -> None:

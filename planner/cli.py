@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from hashlib import sha256
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,20 +15,25 @@ from typing import Annotated, Any
 import typer
 
 from planner import __file__ as _package_file
-from planner.configuration import CONFIG_NAME, configured
+from planner import endpoint_cli
+from planner.configuration import configured
 from planner.flags import (
     BehaviourFlags,
+    CalibrationFlags,
     ChangeFlags,
+    Config,
+    Form,
     GroupedCommand,
+    Json,
     ModelFlags,
     PromiseFlags,
+    Quiet,
     TrafficFlags,
     takes,
 )
 from planner.line import one_line
 from simulations.errors import InputError, PtplanError
 
-OUTPUT = "Output"
 STOPPED = 130
 """The exit code of a command that was interrupted, as shells have it."""
 
@@ -41,25 +47,9 @@ app = typer.Typer(
 )
 
 Workload = Annotated[
-    Path, typer.Argument(help="a file of traffic", metavar="WORKLOAD", show_default=False)
-]
-Json = Annotated[
-    bool, typer.Option("--json", help="machine-readable on stdout", rich_help_panel=OUTPUT)
-]
-Form = Annotated[
-    str,
-    typer.Option(
-        "--output", "-o", help="text or json", rich_help_panel=OUTPUT, metavar="text|json"
-    ),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", help="no progress", rich_help_panel=OUTPUT)]
-Config = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        help=f"defaults for flags [{CONFIG_NAME} if it is there]",
-        metavar="FILE",
-        show_default=False,
+    Path,
+    typer.Argument(
+        help="a file of traffic, or its description", metavar="WORKLOAD", show_default=False
     ),
 ]
 
@@ -82,7 +72,7 @@ def run(arguments: list[str]) -> int:
             arguments,
             prog_name="ptplan",
             standalone_mode=False,
-            default_map=configured(arguments, lambda: _flags_of(command)),
+            default_map=_in_lists(command, configured(arguments, lambda: _flags_of(command))),
             obj={"arguments": arguments},
         )
     except usage_error as error:
@@ -113,6 +103,23 @@ def _flags_of(command: Any) -> dict[str, set[str]]:
     return {
         name: {flag.name for flag in one.params if flag.param_type_name == "option"} - {"config"}
         for name, one in command.commands.items()
+    }
+
+
+def _in_lists(command: Any, defaults: dict[str, Any]) -> dict[str, Any]:
+    """Return defaults of a config file in which the value of a flag that may be repeated is a list of one."""
+    repeated = {
+        (name, one.name)
+        for name, sub in (command.commands.items() if defaults else ())
+        for one in sub.params
+        if getattr(one, "multiple", False)
+    }
+    return {
+        name: {
+            flag: [str(value)] if (name, flag) in repeated else value
+            for flag, value in flags.items()
+        }
+        for name, flags in defaults.items()
     }
 
 
@@ -174,6 +181,17 @@ def recommend(
     current_max_chunks: Annotated[
         int | None, typer.Option(help="of what runs now", show_default=False)
     ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="also: the best promise that this pays for",
+            metavar="USD_PER_MONTH",
+            show_default=False,
+        ),
+    ] = None,
+    grow_until_fails: Annotated[
+        bool, typer.Option("--grow-until-fails", help="also: how much growth the range survives")
+    ] = False,
     config: Config = None,
     json: Json = False,
     output: Form = "text",
@@ -185,9 +203,11 @@ def recommend(
     behaviour: BehaviourFlags,
 ) -> None:
     """Recommend the cheapest range that keeps the promise."""
+    from dataclasses import replace
     from datetime import UTC, datetime
 
     from planner import artifacts, question, terminal
+    from planner.quantities import parse_budget
     from planner.recommendation import recommend as recommend_range
     from planner.rendering import report_of
 
@@ -199,11 +219,10 @@ def recommend(
     offer = question.offer_of(model)
     objective = question.objective_of(promise)
     with terminal.progress(quiet=quiet or as_json) as tell:
-        tell(f"reading {workload}")
-        reading = _read(workload, traffic)
+        source, requests = _traffic(workload, traffic, tell, seed=behaviour.seed)
         _tell_compiling(tell)
         made = recommend_range(
-            reading.trace,
+            requests,
             offer,
             objective,
             **question.behaviour_of(behaviour),
@@ -213,14 +232,17 @@ def recommend(
             allow_zero=allow_zero,
             futures=futures,
             change=question.change_of(change),
+            budget_usd_per_month=None if budget is None else parse_budget(budget),
+            grow_until_fails=grow_until_fails,
             workers=workers,
             seed=behaviour.seed or 0,
             progress=lambda tried, n: tell(f"trying {tried} ({n} ranges tried)"),
         )
         data = artifacts.artifact(
             made,
-            artifacts.Workload(
-                str(workload), reading.sha256, reading.format, reading.dropped, reading.notes
+            replace(
+                source,
+                notes=(*source.notes, *question.range_warnings(model, offer, made.trace)),
             ),
             command=shlex.join(["ptplan", *context.obj["arguments"]]),
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -291,6 +313,8 @@ def backtest(
     from planner.backtesting import backtest as walk_forward
     from planner.backtesting import backtest_data
     from planner.quantities import parse_duration
+    from simulations.trace import Trace
+    from simulations.traffic import generate as generate_traffic
 
     as_json = _wants_json(json, output)
     if out is not None:
@@ -301,11 +325,11 @@ def backtest(
     offer = question.offer_of(model)
     objective = question.objective_of(promise)
     with terminal.progress(quiet=quiet or as_json) as tell:
-        tell(f"reading {workload}")
-        reading = _read(workload, traffic)
+        source, requests = _traffic(workload, traffic, tell, seed=behaviour.seed)
+        trace = requests if isinstance(requests, Trace) else generate_traffic(requests)
         _tell_compiling(tell)
         made = walk_forward(
-            reading.trace,
+            trace,
             offer,
             objective,
             train_s=None if train is None else parse_duration(train, name="--train"),
@@ -326,8 +350,9 @@ def backtest(
     if as_json:
         terminal.show_text(text)
     else:
-        terminal_backtest.show_backtest(f"{workload}: {reading.trace!r}", made)
-        terminal.show_lines([*reading.notes, *offer.warnings], mark="!")
+        terminal_backtest.show_backtest(f"{workload}: {trace!r}", made)
+        beyond = question.range_warnings(model, offer, trace)
+        terminal.show_lines([*source.notes, *beyond, *offer.warnings], mark="!")
         if out is not None:
             terminal.show_lines([f"written: {out / 'backtest.json'}"])
     if not any(window.feasible for window in made.windows):
@@ -352,6 +377,7 @@ def simulate(
     output: Form = "text",
     quiet: Quiet = False,
     traffic: TrafficFlags,
+    change: ChangeFlags,
     model: ModelFlags,
     promise: PromiseFlags,
     behaviour: BehaviourFlags,
@@ -363,14 +389,17 @@ def simulate(
     from simulations.engine import simulate as simulate_endpoint
     from simulations.outcome import summarise
     from simulations.scenario import Scenario
+    from simulations.trace import Trace
+    from simulations.traffic import RECORDED, Bootstrap, Futures
 
     as_json = _wants_json(json, output)
     offer = question.offer_of(model)
     objective = question.objective_of(promise)
     capacity = _capacity(offer, min_chunks, max_chunks, units)
     with terminal.progress(quiet=quiet or as_json) as tell:
-        tell(f"reading {workload}")
-        reading = _read(workload, traffic)
+        source, requests = _traffic(workload, traffic, tell, seed=behaviour.seed)
+        law = Bootstrap(requests) if isinstance(requests, Trace) else requests
+        trace = Futures(law, question.change_of(change), behaviour.seed or 0).draw(RECORDED)
         _tell_compiling(tell)
         scenario = Scenario(
             offer.service,
@@ -381,7 +410,7 @@ def simulate(
             seed=behaviour.seed or 0,
         )
         tell(f"simulating {capacity}")
-        run = simulate_endpoint(reading.trace, scenario, engine=engine)  # type: ignore[arg-type]
+        run = simulate_endpoint(trace, scenario, engine=engine)  # type: ignore[arg-type]
         outcome = summarise(run, objective.limits, price=offer.price)
     figures, conservation = outcome.figures(), asdict(run.conservation())
     if as_json:
@@ -391,7 +420,8 @@ def simulate(
     verdict = objective.judge(outcome)
     kept = "kept" if verdict.holds else "missed"
     terminal.show_lines([f"the promise is {kept}: {objective.definition}"])
-    terminal.show_lines([*reading.notes, *offer.warnings], mark="!")
+    beyond = question.range_warnings(model, offer, trace)
+    terminal.show_lines([*source.notes, *beyond, *offer.warnings], mark="!")
 
 
 @app.command(cls=GroupedCommand)
@@ -406,6 +436,7 @@ def describe(
     config: Config = None,
     json: Json = False,
     output: Form = "text",
+    quiet: Quiet = False,
     traffic: TrafficFlags,
 ) -> None:
     """Say what a trace holds: rates, peaks, lengths, and what was dropped."""
@@ -415,7 +446,10 @@ def describe(
     as_json = _wants_json(json, output)
     if out is not None:
         artifacts.require_writable(out.parent)
-    data = describe_trace(_read(workload, traffic))
+    with terminal.progress(quiet=quiet or as_json) as tell:
+        reading = _read(workload, traffic, tell)
+        tell("counting")
+        data = describe_trace(reading)
     if out is not None:
         from reports.trace_page import render_trace_page
 
@@ -429,20 +463,98 @@ def describe(
 
 
 @app.command(cls=GroupedCommand)
+@takes(TrafficFlags)
+def convert(
+    workload: Workload,
+    *,
+    to: Annotated[
+        str,
+        typer.Option(
+            help="the format to write",
+            metavar="mooncake|azure|burstgpt|vidur|parquet",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(help="the file to write; .gz is gzipped", metavar="FILE", show_default=False),
+    ],
+    config: Config = None,
+    json: Json = False,
+    output: Form = "text",
+    quiet: Quiet = False,
+    traffic: TrafficFlags,
+) -> None:
+    """Write a trace in another format, and say what is lost."""
+    from planner import artifacts, conversion, terminal
+
+    as_json = _wants_json(json, output)
+    conversion.require_format(to)
+    artifacts.require_writable(out.parent)
+    with terminal.progress(quiet=quiet or as_json) as tell:
+        reading = _read(workload, traffic, tell)
+        tell(f"writing {out}")
+        data = conversion.convert(reading, out, to=to)
+    if as_json:
+        terminal.show_text(artifacts.to_json(data))
+        return
+    terminal.show_lines(conversion.sentences(data))
+    terminal.show_lines(data["warnings"], mark="!")
+
+
+@app.command(cls=GroupedCommand)
+@takes(TrafficFlags)
 def generate(
     description: Annotated[
-        Path, typer.Argument(help="what traffic to make", metavar="FILE.toml", show_default=False)
-    ],
+        Path | None,
+        typer.Argument(help="what traffic to make", metavar="FILE.toml", show_default=False),
+    ] = None,
     *,
     out: Annotated[
-        Path, typer.Option(help="the trace to write: .csv, .csv.gz or .parquet", show_default=False)
+        Path,
+        typer.Option(
+            help="the trace to write: .csv, .csv.gz or .parquet; with --fit the description: .toml",
+            show_default=False,
+        ),
     ],
+    fit: Annotated[
+        Path | None,
+        typer.Option(
+            help="write a description of this trace, and show how near it comes",
+            metavar="TRACE",
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(help="instead of the description's", show_default=False)
     ] = None,
+    config: Config = None,
+    json: Json = False,
+    output: Form = "text",
     quiet: Quiet = False,
+    traffic: TrafficFlags,
 ) -> None:
-    """Make traffic from a description."""
+    """Make traffic from a description, or a description from traffic."""
+    from planner import artifacts
+
+    as_json = _wants_json(json, output)
+    if (description is None) == (fit is None):
+        raise InputError(
+            "give FILE.toml to make traffic from it, or --fit TRACE to describe a trace"
+            + (", not both" if fit else "")
+        )
+    if seed is not None and seed < 0:
+        raise InputError(f"--seed is {seed}; must be >= 0")
+    artifacts.require_writable(out.parent)
+    if fit is None:
+        assert description is not None
+        _make_traffic(description, out, seed, as_json=as_json, quiet=quiet)
+    else:
+        _fit_traffic(fit, out, seed or 0, traffic, as_json=as_json, quiet=quiet)
+
+
+def _make_traffic(path: Path, out: Path, seed: int | None, *, as_json: bool, quiet: bool) -> None:
+    """Write the traffic that a file describes."""
     from dataclasses import replace
 
     from planner import artifacts, terminal
@@ -450,17 +562,235 @@ def generate(
     from simulations.traffic import generate as generate_traffic
     from simulations.traffic import load_description
 
-    artifacts.require_writable(out.parent)
-    described = load_description(description)
+    described = load_description(path)
     if seed is not None:
         described = replace(described, seed=seed)
     trace = generate_traffic(described)
     write_trace(trace, out)
-    if not quiet:
+    if as_json:
+        facts = {
+            "path": str(out),
+            "requests": len(trace),
+            "span_s": trace.span_s,
+            "input_tokens": int(trace.input_tokens.sum(dtype="int64")),
+            "output_tokens": int(trace.output_tokens.sum(dtype="int64")),
+            "seed": described.seed,
+        }
+        terminal.show_text(artifacts.to_json(facts))
+    elif not quiet:
         terminal.show_lines([f"written: {out}, {trace!r}"])
 
 
-def _read(workload: Path, flags: TrafficFlags) -> Any:
+@app.command(cls=GroupedCommand)
+def sandbox(
+    *,
+    port: Annotated[int, typer.Option(help="of 127.0.0.1; 0 for a free one")] = 8123,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            help="keep the workspace in this file, from one run to the next",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            help="ask for this bearer token [any]",
+            envvar="PTPLAN_SANDBOX_TOKEN",
+            show_default=False,
+            show_envvar=False,
+        ),
+    ] = None,
+    permission: Annotated[
+        str,
+        typer.Option(
+            help="of whoever asks; below CAN_MANAGE, changes are refused",
+            metavar="CAN_MANAGE|CAN_QUERY|CAN_VIEW",
+        ),
+    ] = "CAN_MANAGE",
+    sell: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="sell this model too: tokens/s of a chunk (980), step of units (50units), or none; repeatable",
+            metavar="NAME[:VERSION]=SIZE",
+            show_default=False,
+        ),
+    ] = None,
+    create_time: Annotated[
+        str, typer.Option(help="until a create has ended", metavar="DURATION")
+    ] = "20s",
+    update_time: Annotated[
+        str, typer.Option(help="until an update has ended", metavar="DURATION")
+    ] = "10s",
+    capacity_time: Annotated[
+        str, typer.Option(help="until one without capacity has failed", metavar="DURATION")
+    ] = "30s",
+    ending: Annotated[
+        str,
+        typer.Option(help="what creates and updates come to", metavar="succeed|capacity|hang"),
+    ] = "succeed",
+    requests_per_s: Annotated[
+        float | None,
+        typer.Option(help="refuse more with 429 and Retry-After", metavar="X", show_default=False),
+    ] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="go wrong, as in 'drop:after PUT /config times=1'; repeatable; see docs/sandbox.md",
+            metavar="FAULT",
+            show_default=False,
+        ),
+    ] = None,
+    config: Config = None,
+    quiet: Quiet = False,
+) -> None:
+    """Run a local workspace that speaks the serving-endpoints API, to rehearse in."""
+    from planner import terminal
+    from planner.endpoint.sandbox.command import serve
+    from planner.quantities import parse_duration
+
+    serve(
+        port=port,
+        state=state,
+        token=token,
+        permission=permission,
+        models=sell or [],
+        create_s=parse_duration(create_time, name="--create-time"),
+        update_s=parse_duration(update_time, name="--update-time"),
+        capacity_s=parse_duration(capacity_time, name="--capacity-time"),
+        ending=ending,
+        requests_per_s=requests_per_s,
+        faults=fault or [],
+        tell=lambda line: terminal.show_text(f"{line}\n"),
+        quiet=quiet,
+    )
+
+
+@app.command(cls=GroupedCommand)
+@takes(CalibrationFlags)
+def calibrate(
+    context: typer.Context,
+    measurements: Annotated[
+        list[Path] | None,
+        typer.Argument(help="files of measurements", metavar="MEASUREMENTS...", show_default=False),
+    ] = None,
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="the .toml to write", metavar="FILE.toml", show_default=False),
+    ] = None,
+    list_services: Annotated[
+        bool, typer.Option("--list", help="list the services that are known, and nothing else")
+    ] = False,
+    autoscaler: Annotated[
+        Path | None,
+        typer.Option(
+            help="fit an autoscaler to a history instead", metavar="HISTORY", show_default=False
+        ),
+    ] = None,
+    measure_with: Annotated[
+        str | None,
+        typer.Option(
+            help="print the command that measures an endpoint with the trace MEASUREMENTS",
+            metavar="aiperf|guidellm|vllm",
+            show_default=False,
+        ),
+    ] = None,
+    config: Config = None,
+    json: Json = False,
+    output: Form = "text",
+    quiet: Quiet = False,
+    calibration: CalibrationFlags,
+) -> None:
+    """Fit a service to measurements, and say how far to trust it."""
+    from datetime import UTC, datetime
+
+    from planner import artifacts, calibrating, terminal
+
+    as_json = _wants_json(json, output)
+    created_at = datetime.now(UTC).isoformat(timespec="seconds")
+    command = shlex.join(["ptplan", *context.obj["arguments"]])
+    files = measurements or []
+    if list_services:
+        known = calibrating.catalogue()
+        if as_json:
+            terminal.show_text(artifacts.to_json(known))
+        else:
+            terminal.show_text(calibrating.catalogue_text(known))
+        return
+    if autoscaler is None and not files:
+        raise InputError("MEASUREMENTS are missing; see ptplan calibrate --help")
+    if out is None:
+        raise InputError("--out is missing; see ptplan calibrate --help")
+    artifacts.require_writable(out.parent)
+    with terminal.progress(quiet=quiet or as_json) as tell:
+        if autoscaler is not None:
+            tell(f"reading {autoscaler}")
+            made = calibrating.autoscaler_of(autoscaler, date=created_at[:10])
+        elif measure_with is not None:
+            made = calibrating.measuring_command(files, measure_with, out=out)
+        else:
+            _tell_compiling(tell)
+            tell(f"fitting {', '.join(map(str, files))}")
+            made = calibrating.service_of(
+                files,
+                calibration,
+                name=out.stem,
+                created_at=created_at,
+                version=version(),
+                command=command,
+            )
+    artifacts.write(out, made.text)
+    if as_json:
+        terminal.show_text(artifacts.to_json(made.data))
+        return
+    terminal.show_text(made.page)
+    terminal.show_lines(made.warnings, mark="!")
+    terminal.show_lines([f"written: {out}"])
+
+
+def _fit_traffic(
+    path: Path, out: Path, seed: int, flags: TrafficFlags, *, as_json: bool, quiet: bool
+) -> None:
+    """Write a description of a trace."""
+    from planner import artifacts, terminal, terminal_fit
+    from planner.fitting import fitted
+    from simulations.traffic import is_description
+
+    if not is_description(out):
+        raise InputError(f"{out}: a description is written to a file that ends in .toml")
+    with terminal.progress(quiet=quiet or as_json) as tell:
+        reading = _read(path, flags, tell)
+        tell("fitting")
+        made = fitted(reading, seed=seed)
+    artifacts.write(out, made.text)
+    if as_json:
+        terminal.show_text(artifacts.to_json({"written": str(out), **made.data}))
+    elif not quiet:
+        terminal_fit.show_fit(made.data, str(out))
+
+
+def _traffic(
+    workload: Path, flags: TrafficFlags, tell: Any, *, seed: int | None
+) -> tuple[Any, Any]:
+    """Return where traffic comes from, for the record, and the recording or the description."""
+    from planner.artifacts import Workload as Source
+    from simulations.traffic import is_description, load_description
+
+    if is_description(workload):
+        described = load_description(workload)
+        digest = sha256(workload.read_bytes()).hexdigest()
+        note = "the traffic is generated from a description: every future is a draw of its own"
+        return Source(str(workload), digest, "description", {}, (note,)), described
+    reading = _read(workload, flags, tell, seed=seed)
+    source = Source(str(workload), reading.sha256, reading.format, reading.dropped, reading.notes)
+    return source, reading.trace
+
+
+def _read(workload: Path, flags: TrafficFlags, tell: Any, *, seed: int | None = None) -> Any:
+    """Return what was read of a file, with the rows on the way told."""
+    tell(f"reading {workload}")
     from simulations.ingest import parse_columns, read
 
     return read(
@@ -468,6 +798,11 @@ def _read(workload: Path, flags: TrafficFlags) -> Any:
         columns=parse_columns(flags.columns) if flags.columns else None,
         on_bad=flags.on_bad or "fail",  # type: ignore[arg-type]
         time_unit=flags.time_unit,
+        aggregate=flags.aggregate,
+        served_by=flags.served_by,
+        served_entities=flags.served_entities,
+        seed=seed or 0,
+        progress=lambda rows: tell(f"reading {workload}: {rows:,} rows"),
     )
 
 
@@ -511,6 +846,8 @@ def _capacity(offer: Any, min_chunks: int | None, max_chunks: int | None, units:
         )
     return offer.capacity(*both)
 
+
+app.registered_commands += endpoint_cli.app.registered_commands
 
 if __name__ == "__main__":
     main()

@@ -79,6 +79,7 @@ def describe(reading: Reading) -> dict[str, Any]:
         "container": reading.container,
         "sha256": reading.sha256,
         "rows_read": reading.rows_read,
+        "rows_kept": reading.rows_kept,
         "requests": found.requests,
         "dropped": dict(reading.dropped),
         "bad_rows": [str(row) for row in reading.bad_rows],

@@ -11,10 +11,13 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
 from typer.core import TyperCommand
+
+from planner.configuration import CONFIG_NAME
 
 
 def _option(help_text: str, panel: str, *names: str, metavar: str | None = None) -> Any:
@@ -25,6 +28,7 @@ def _option(help_text: str, panel: str, *names: str, metavar: str | None = None)
 
 TRAFFIC, CHANGE, MODEL = "Traffic", "What if", "Model"
 PRICE, PROMISE = "Price", "Promise"
+MEASURED, FIT = "Measured server", "Fit"
 ENDPOINT, OUTPUT = "Endpoint and clients (assumed defaults)", "Output"
 
 Text = str | None
@@ -38,15 +42,23 @@ class TrafficFlags:
 
     columns: Annotated[
         Text,
-        _option(
-            "which columns are which", TRAFFIC, metavar="arrival=A,input=B,output=C[,cached=D]"
-        ),
+        _option("which columns are which", TRAFFIC, metavar="arrival=A,input=B,output=C[,...]"),
     ] = None
     on_bad: Annotated[
         Text, _option("what to do with bad rows [fail]", TRAFFIC, metavar="fail|drop")
     ] = None
     time_unit: Annotated[
         Text, _option("unit of numeric arrival times", TRAFFIC, metavar="s|ms|us|ns|min")
+    ] = None
+    aggregate: Annotated[
+        Text,
+        _option("each row is the sum of a time", TRAFFIC, metavar="second|minute|hour"),
+    ] = None
+    served_by: Annotated[
+        Text, _option("only what this endpoint or entity served", TRAFFIC, metavar="NAME")
+    ] = None
+    served_entities: Annotated[
+        Text, _option("export of system.serving.served_entities", TRAFFIC, metavar="FILE")
     ] = None
 
 
@@ -184,6 +196,50 @@ class BehaviourFlags:
     seed: Annotated[Whole, _option("of all draws [0]", ENDPOINT, metavar="N")] = None
 
 
+@dataclass(frozen=True, slots=True)
+class CalibrationFlags:
+    """What is known of the measured server, and how it is fitted."""
+
+    chunks: Annotated[Whole, _option("servers that shared the load [1]", MEASURED, metavar="N")] = (
+        None
+    )
+    per_chunk: Annotated[
+        bool,
+        typer.Option(
+            "--per-chunk",
+            help="measured on one chunk of the endpoint itself: never rated",
+            rich_help_panel=MEASURED,
+        ),
+    ] = False
+    max_sequences: Annotated[
+        Whole, _option("of the server, if you know it [fitted]", MEASURED, metavar="N")
+    ] = None
+    token_budget: Annotated[
+        Whole, _option("tokens of an iteration, likewise [fitted]", MEASURED, metavar="N")
+    ] = None
+    kv_tokens: Annotated[Whole, _option("KV memory, likewise [fitted]", MEASURED, metavar="N")] = (
+        None
+    )
+    where: Annotated[
+        list[str] | None,
+        _option("rows of a table to take; may be repeated", MEASURED, metavar="COLUMN=VALUE"),
+    ] = None
+    fit_fraction: Annotated[
+        Number,
+        _option("share of a run that is fitted; the rest is held out [0.6]", FIT, metavar="X"),
+    ] = None
+    fit_shape: Annotated[
+        list[str] | None,
+        _option(
+            "shapes of a sweep that are fitted [the two most different]", FIT, metavar="IN:OUT"
+        ),
+    ] = None
+    replicates: Annotated[
+        Whole, _option("refits for the intervals, 0 for none [30]", FIT, metavar="N")
+    ] = None
+    seed: Annotated[Whole, _option("of all draws [0]", FIT, metavar="N")] = None
+
+
 def takes(*groups: type[Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a command the flags of some groups; it is handed one filled dataclass a group, by keyword.
 
@@ -245,3 +301,24 @@ class GroupedCommand(TyperCommand):
         for section, records in sections.items():
             with formatter.section(section):
                 formatter.write_dl(records)
+
+
+Json = Annotated[
+    bool, typer.Option("--json", help="machine-readable on stdout", rich_help_panel=OUTPUT)
+]
+Form = Annotated[
+    str,
+    typer.Option(
+        "--output", "-o", help="text or json", rich_help_panel=OUTPUT, metavar="text|json"
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="no progress", rich_help_panel=OUTPUT)]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        help=f"defaults for flags [{CONFIG_NAME} if it is there]",
+        metavar="FILE",
+        show_default=False,
+    ),
+]

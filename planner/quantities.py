@@ -57,3 +57,20 @@ def parse_share(text: str, *, name: str = "share") -> float:
             f"{name} is {text!r}; must be a share such as 0.1% or 0.001, between 0 and 100%"
         )
     return share
+
+
+def parse_budget(text: str, *, name: str = "--budget") -> float:
+    """Return USD a month, with or without the unit written behind.
+
+    Raises:
+        InputError: it is no amount above 0.
+
+    >>> parse_budget("5000usd/month"), parse_budget("5,000"), parse_budget("USD 1.5e4 / month")
+    (5000.0, 5000.0, 15000.0)
+    """
+    bare = str(text).replace(",", "").replace("_", "").strip().lower().removeprefix("usd")
+    found = re.fullmatch(_NUMBER + r"(?:usd)?\s*(?:/\s*(?:month|mo))?\s*", bare)
+    amount = float(found[1]) if found else math.nan
+    if not 0 < amount < math.inf:
+        raise InputError(f"{name} is {text!r}; must be USD a month above 0, such as 5000")
+    return amount

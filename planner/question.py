@@ -18,8 +18,8 @@ from simulations.autoscalers import load_autoscaler
 from simulations.errors import InputError
 from simulations.outcome import Limit
 from simulations.scenario import Admission, Autoscaler, Client, Overflow
-from simulations.services import load_service
-from simulations.trace import Shape
+from simulations.services import load_range, load_service
+from simulations.trace import Shape, Trace
 from simulations.traffic import Change
 
 
@@ -84,6 +84,12 @@ def offer_of(flags: ModelFlags) -> Offer:
         share=flags.share or "slots",  # type: ignore[arg-type]
         tariff=Tariff(**{key: value for key, value in given.items() if value is not None}),
     )
+
+
+def range_warnings(flags: ModelFlags, offer: Offer, trace: Trace) -> list[str]:
+    """Return in which ways traffic leaves what the service of --service FILE was measured with."""
+    measured = load_range(Path(flags.service)) if flags.service else None
+    return [] if measured is None else measured.warnings(trace, offer.service)
 
 
 def _first_region(cloud: str | None) -> str | None:

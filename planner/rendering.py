@@ -48,6 +48,12 @@ def report_of(data: Mapping[str, Any]) -> reports.Report:
             span_s=workload["span_s"],
             dropped=workload["dropped"],
         ),
+        percentiles=_percentiles(outcome),
+        turns=[_turn(row) for row in data.get("sensitivity", ())],
+        volumes=[_volume(row) for row in data.get("break_even", {}).get("volumes", ())],
+        break_even_volume=data.get("break_even", {}).get("from_volume"),
+        asked=_asked(data),
+        load_by_hour_of_week=data.get("load_by_hour_of_week"),
         request=_request(data),
         command=data["command"],
         created_at=data["created_at"],
@@ -82,6 +88,86 @@ def report_of(data: Mapping[str, Any]) -> reports.Report:
             for row in data["assumptions"]
         ],
     )
+
+
+def _interval(figure: Mapping[str, Any]) -> reports.Interval:
+    return reports.Interval(**{key: figure[key] for key in ("low", "high", "p05", "p95")})
+
+
+def _percentiles(outcome: Mapping[str, Any]) -> list[reports.Percentile]:
+    rows = []
+    for key, figure in outcome.items():
+        found = re.fullmatch(r"(ttft|tpot|e2e)_p(\d+)_s", key)
+        if found:
+            rows.append(
+                reports.Percentile(
+                    metric=found[1],  # type: ignore[arg-type]
+                    percent=int(found[2]),
+                    seconds=figure["value"],
+                    interval=_interval(figure),
+                )
+            )
+    return rows
+
+
+def _turn(row: Mapping[str, Any]) -> reports.Turn:
+    return reports.Turn(
+        parameter=row["parameter"],
+        sentence=row["sentence"],
+        flips=row["flips_below"] is not None or row["flips_above"] is not None,
+        effect=row["effect"],
+        interaction=row["interaction"],
+    )
+
+
+def _volume(row: Mapping[str, Any]) -> reports.VolumeRow:
+    return reports.VolumeRow(
+        volume=row["volume"],
+        tokens_per_s=row["tokens_per_s"],
+        capacity=None if row["capacity"] is None else _capacity(row["capacity"]),
+        usd_per_month=row["usd_per_month"],
+        pay_per_token_usd_per_month=row["pay_per_token_usd_per_month"],
+    )
+
+
+def _asked(data: Mapping[str, Any]) -> list[str]:
+    """Return the answers to the questions turned round, a sentence each."""
+    lines = []
+    if "budget" in data:
+        best = data["budget"]
+        held = best["held_in"]
+        promises = [
+            _promise_text(key, value)
+            for key, value in best["promises"].items()
+            if key != "max_refused_fraction"
+        ]
+        refused = numbers.percent(best["promises"]["max_refused_fraction"])
+        lines.append(
+            f"{numbers.usd(best['usd_per_month'])} a month pays at best for "
+            f"{numbers.amount(_capacity(best['capacity']))} ({numbers.usd(best['cost_usd_per_month'])} a month), which "
+            f"keeps the promise in {held['successes']} of {numbers.counted(held['futures'], 'future')}; it can promise "
+            f"{', '.join([*promises, f'{refused} refused'])}."
+        )
+    if "grow_until_fails" in data:
+        grown = data["grow_until_fails"]
+        if grown["fails_at"] is None:
+            lines.append(
+                f"The range holds at {grown['growth']:g} times the traffic, and no limit was found."
+            )
+        else:
+            failing = "refusals" if grown["limit"] == "max_refused_fraction" else grown["limit"]
+            lines.append(
+                f"The range survives {grown['growth']:.2f} times the traffic; at {grown['fails_at']:.2f} times it fails by "
+                f"{failing.removesuffix('_s').replace('_', ' ')} (on the {grown['futures']} hardest futures)."
+            )
+    return lines
+
+
+def _promise_text(key: str, seconds: float | None) -> str:
+    metric, percent = key.removesuffix("_s").split("_p")
+    if seconds is None:
+        return f"no {metric.upper()} for {percent} % of requests"
+    return f"{metric.upper()} within {numbers.latency(seconds)} for {percent} % of requests"
 
 
 def _request(data: Mapping[str, Any]) -> reports.Request | None:
@@ -152,6 +238,7 @@ def _cost(data: Mapping[str, Any]) -> reports.Cost:
         chunk_hours=hours,
         usd_per_hour=outcome["usd_per_hour"]["value"],
         usd_per_month=outcome["usd_per_month"]["value"],
+        interval=_interval(outcome["usd_per_month"]),
         note="730 hours, as if every hour looked like these",
         why_unknown=f"no price seen together with this {_step_noun(data['capacity'])}",
         pairings=[

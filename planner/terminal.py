@@ -16,12 +16,13 @@ from rich.text import Text
 
 import reports
 from planner.line import one_line
-from reports import numbers
+from reports import numbers, sentences
 from simulations.capacity import ModelUnits, TokenChunks
 
 PIPED_WIDTH = 118
 NARROWEST = 60
 MOST_ROWS = 12
+MOST_TURNS = 8
 GAP = "  "
 LABEL_WIDTH = 10
 
@@ -93,9 +94,10 @@ def show_report(report: reports.Report) -> None:
         *(line for label, text in _facts(report) for line in labelled_lines(label, text, width)),
         ("", ""),
     ]
-    for sentence in [*report.reasons, *_safer_sentences(report)]:
+    for sentence in [*report.reasons, *_safer_sentences(report), *report.asked]:
         lines += wrapped_lines(f"- {sentence}", width, hanging=2)
     lines += [("", ""), *_ranges(report, width), ("", ""), *_baselines(report, width)]
+    lines += _turns(report, width)
     if report.warnings:
         lines += [("", ""), ("warnings", "bold yellow")]
     for warning in report.warnings:
@@ -116,6 +118,8 @@ def _facts(report: reports.Report) -> Iterator[Line]:
             "cost",
             f"{numbers.usd(cost.usd_per_month)} a month ({numbers.usd(cost.usd_per_hour)}/h; {cost.note})",
         )
+        if cost.interval.low is not None:
+            yield "", sentences.spread(cost.interval, numbers.usd)
     else:
         noun = "step-hour" if isinstance(capacity, ModelUnits) else "chunk-hour"
         yield "cost", f"unknown: {cost.why_unknown}; {numbers.counted(cost.chunk_hours, noun)}"
@@ -260,6 +264,23 @@ def _baselines(report: reports.Report, width: int) -> list[Line]:
         ("other ways to choose", "italic"),
         *table_lines(header, cells, [""] * len(cells), width, left=(0, 1, 5)),
     ]
+
+
+def _turns(report: reports.Report, width: int) -> list[Line]:
+    """Return what would change the answer, the nearest first."""
+    turns = [turn for turn in report.turns if turn.flips][:MOST_TURNS]
+    if not report.turns:
+        return []
+    lines: list[Line] = [("", ""), ("what would change the answer", "italic")]
+    if not turns:
+        return [*lines, *wrapped_lines("  nothing that was varied, within the range tried", width)]
+    for turn in turns:
+        lines += wrapped_lines(f"- {turn.parameter}: {turn.sentence}", width, hanging=2)
+    standing = sum(not turn.flips for turn in report.turns)
+    if standing:
+        number = numbers.counted(standing, "number")
+        lines += wrapped_lines(f"- {number} more changed nothing within the range tried", width)
+    return lines
 
 
 def show_outcome(title: str, figures: Mapping[str, Any], conservation: Mapping[str, int]) -> None:

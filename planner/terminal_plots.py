@@ -43,6 +43,12 @@ BARS = (" ▁▂▃▄▅▆▇█", " .:-=+*#@")
 SHADES = ("·░▒▓█", ".:+#@")
 """Marks of a map from nothing to the most; never seen is a blank."""
 
+PEAKS_IN_WORDS = (
+    "Bins begin at the first arrival, and only full ones count. x mean: the busiest bin over the mean one. "
+    "Dispersion: sample variance over mean of the bins; of requests that come at random at an even rate it "
+    "is 1, of tokens then the mean square of a request's over their mean; above that they come in bursts."
+)
+
 Array = npt.NDArray[np.float64]
 
 
@@ -104,7 +110,7 @@ def _head(data: Mapping[str, Any], width: int) -> list[Line]:
 
 def _facts(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     dropped = [f"{numbers.count(n)} {one_line(reason)}" for reason, n in data["dropped"].items()]
-    rows = f"{numbers.count(data['rows_read'])} read, {numbers.count(data['requests'])} kept"
+    rows = f"{numbers.count(data['rows_read'])} read, {numbers.count(data['rows_kept'])} kept"
     facts = [("rows", f"{rows}; left out: {', '.join(dropped) if dropped else 'none'}")]
     facts += [("", one_line(row)) for row in data["bad_rows"]]
     if data["mean_rate_per_s"] is not None:
@@ -140,9 +146,11 @@ def _peaks(data: Mapping[str, Any], width: int) -> list[Line]:
         for window, name in WINDOWS
     ]
     header = ["  peaks", "requests/s", "x mean", "dispersion"]
-    return table_lines(
+    table = table_lines(
         [*header, "tokens/s", "x mean", "dispersion"], rows, [""] * len(rows), width, left=(0,)
     )
+    words = wrapped_lines(PEAKS_IN_WORDS, width - 2 * len(GAP), style="dim")
+    return [*table, *((GAP + text, style) for text, style in words)]
 
 
 def _rate(rates: Mapping[str, Any], room: int, bars: str) -> list[Line]:

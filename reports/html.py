@@ -4,7 +4,7 @@ words and `numbers` the digits. Knows nothing of how an answer was found.
 
 from __future__ import annotations
 
-from reports import figures, numbers, sentences
+from reports import figures, numbers, sentences, trace_words
 from reports.page import Picture, picture, render
 from reports.report import Metric, RangeRow, Report
 
@@ -28,6 +28,8 @@ def render_html(report: Report) -> str:
         cost_picture=_cost_picture(report),
         load_picture=_load_picture(report),
         latency_picture=_latency_picture(report),
+        volume_picture=_volume_picture(report) if report.volumes else None,
+        hour_picture=_hour_picture(report) if report.load_by_hour_of_week else None,
     )
 
 
@@ -100,6 +102,33 @@ def _latency_picture(report: Report) -> Picture:
             caption=caption,
             width_in=width_in,
         ),
+    )
+
+
+def _volume_picture(report: Report) -> Picture:
+    rows = report.volumes
+    here = next((place for place, row in enumerate(rows) if row.volume == 1), None)
+    return picture(
+        "volume",
+        "Against paying by the token",
+        sentences.volume_sentence(report),
+        lambda width_in: figures.cost_by_volume(
+            [row.tokens_per_s for row in rows],
+            [row.usd_per_month for row in rows],
+            [row.pay_per_token_usd_per_month for row in rows],
+            here=here,
+            width_in=width_in,
+        ),
+    )
+
+
+def _hour_picture(report: Report) -> Picture:
+    loads = report.load_by_hour_of_week or ()
+    return picture(
+        "hours",
+        "Load by hour of the week",
+        trace_words.hour_sentence({"load_by_hour_of_week": loads}),
+        lambda width_in: figures.load_by_hour_of_week(loads, width_in=width_in),
     )
 
 

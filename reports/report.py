@@ -36,6 +36,37 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """How sure a figure is and how it varies; None throughout where there was one future.
+
+    Args:
+        low, high: the 95 % interval of its mean over futures.
+        p05, p95: between which nine of ten futures lie.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    p05: float | None = None
+    p95: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Percentile:
+    """A latency percentile of the decision.
+
+    Args:
+        metric, percent: such as ttft and 95.
+        seconds: mean over futures, None where in some future it is never reached.
+        interval: of it.
+    """
+
+    metric: Metric
+    percent: int
+    seconds: float | None
+    interval: Interval = Interval()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
     """One limit of a promise, and how it was kept.
 
@@ -103,6 +134,7 @@ class Cost:
         chunk_hours: billed hours of chunks (or steps of units) over the trace.
         usd_per_hour: mean over the trace.
         usd_per_month: 730 times that.
+        interval: of the month.
         note: how the month was arrived at.
         why_unknown: why there is no money; shown only where there is none.
         pairings: candidate prices; shown only where there is no money.
@@ -111,6 +143,7 @@ class Cost:
     chunk_hours: float | None
     usd_per_hour: float | None = None
     usd_per_month: float | None = None
+    interval: Interval = Interval()
     note: str = ""
     why_unknown: str = "no price seen together with this chunk"
     pairings: Sequence[Pairing] = ()
@@ -186,6 +219,44 @@ class BaselineRow:
     refused_fraction: float | None = None
     usd_per_month: float | None = None
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One assumed number and what turning it does to the answer.
+
+    Args:
+        parameter: its name.
+        sentence: where the answer flips, or that it stands.
+        flips: whether it flips within the range that was tried.
+        effect: on the share of requests within the promise, over that range; None where not screened.
+        interaction: how much that depends on the other numbers.
+    """
+
+    parameter: str
+    sentence: str
+    flips: bool
+    effect: float | None = None
+    interaction: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeRow:
+    """What a multiple of the traffic costs, provisioned and by the token.
+
+    Args:
+        volume: the multiple.
+        tokens_per_s: its mean load.
+        capacity: the cheapest range that keeps the promise; None where none was found.
+        usd_per_month: what that costs.
+        pay_per_token_usd_per_month: what the tokens cost.
+    """
+
+    volume: float
+    tokens_per_s: float
+    capacity: Capacity | None
+    usd_per_month: float | None
+    pay_per_token_usd_per_month: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,6 +375,12 @@ class Report:
         baselines: what other ways of choosing would give.
         unloaded: one request alone.
         assumptions: every number the answer rests on.
+        percentiles: latencies of the decision with their intervals.
+        turns: what would change the answer, the nearest first.
+        volumes: cost against paying by the token, by volume of traffic; empty where a price is not known.
+        break_even_volume: from which volume on provisioned capacity is cheaper; None where it never is.
+        asked: answers to further questions that were asked, a sentence each.
+        load_by_hour_of_week: mean offered tokens/s of the 168 hours from Monday 00:00; None without a date.
     """
 
     decision: Decision
@@ -324,6 +401,12 @@ class Report:
     baselines: Sequence[BaselineRow] = ()
     unloaded: Unloaded | None = None
     assumptions: Sequence[Assumption] = ()
+    percentiles: Sequence[Percentile] = ()
+    turns: Sequence[Turn] = ()
+    volumes: Sequence[VolumeRow] = ()
+    break_even_volume: float | None = None
+    asked: Sequence[str] = ()
+    load_by_hour_of_week: Sequence[float | None] | None = None
 
     def has_money(self) -> bool:
         """Return whether every range with a cost has one in money, so that ranges compare in USD."""

@@ -6,10 +6,12 @@ figure and describe it to whoever cannot see it. Knows nothing of HTML or colour
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from reports import numbers
-from reports.report import BaselineRow, Limit, Metric, RangeRow, Report
+from reports.report import BaselineRow, Interval, Limit, Metric, RangeRow, Report
 from simulations.capacity import Capacity, ModelUnits
 
 METRIC_NAMES: dict[Metric, str] = {
@@ -191,6 +193,35 @@ def latency_sentence(report: Report) -> str:
     if chosen.e2e_p95_s is not None:
         text += f"; 95 % are complete within {numbers.latency(chosen.e2e_p95_s)}"
     return text + "."
+
+
+def spread(interval: Interval, unit: Callable[[float | None], str]) -> str:
+    """Return between what a figure lies, or nothing for one future.
+
+    >>> spread(Interval(low=1.0, high=2.0, p05=0.5, p95=3.0), numbers.usd)
+    '95 % interval of the mean USD 1.00 to USD 2.00; nine of ten futures USD 0.50 to USD 3.00'
+    """
+    if interval.low is None:
+        return ""
+    if interval.p05 == interval.p95:
+        return "the same in every future"
+    return (
+        f"95 % interval of the mean {unit(interval.low)} to {unit(interval.high)}; nine of ten futures "
+        f"{unit(interval.p05)} to {unit(interval.p95)}"
+    )
+
+
+def volume_sentence(report: Report) -> str:
+    """Return what to see in the figure of cost by volume."""
+    volume = report.break_even_volume
+    if volume is None:
+        largest = report.volumes[-1]
+        text = f"At every volume tried, up to {largest.volume:g} times this traffic, paying by the token is cheaper"
+    elif volume <= report.volumes[0].volume:
+        text = "At every volume tried provisioned capacity is cheaper than paying by the token"
+    else:
+        text = f"Provisioned capacity is cheaper from {volume:.2g} times this traffic on"
+    return f"{text}. Pay-per-token promises no latency, and its rate limits are not simulated."
 
 
 def _chosen(report: Report) -> RangeRow | None:

@@ -16,9 +16,15 @@ from typing import Any
 
 from simulations.errors import CatalogueError, InputError
 from simulations.scenario import Service
+from simulations.trace import Trace
 
 SAME_SIZE_FRACTION = 0.05
 """Models whose active parameters differ by less than this share a service unscaled (assumed)."""
+
+BEYOND_RANGE_FRACTION = 0.01
+"""Share of requests beyond what was measured that is worth a warning (assumed)."""
+
+NOTABLE_ROUTING_S = 0.02
 
 _COUNTS = ("token_budget", "max_sequences", "kv_tokens", "context_limit_tokens")
 _TIMES = ("iteration_s", "sequence_s", "context_s", "prefill_s", "attention_s")
@@ -35,7 +41,65 @@ _ABOUT = (
     "default",
     "weights_bytes",
     "kv_bytes_per_token",
+    "routing_s",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredRange:
+    """How far a calibrated service was measured; beyond it a prediction is an extrapolation.
+
+    Args:
+        input_tokens, output_tokens: of the requests, smallest and largest.
+        sequences: most that ran at once.
+        routing_s: what every measured time held beyond the server.
+        not_told: numbers that the measurements did not tell.
+    """
+
+    input_tokens: tuple[float, float]
+    output_tokens: tuple[float, float]
+    sequences: float
+    routing_s: float = 0.0
+    not_told: tuple[str, ...] = ()
+
+    def warnings(self, trace: Trace, service: Service) -> list[str]:
+        """Return a sentence for each way in which traffic leaves the range.
+
+        Args:
+            trace: the traffic.
+            service: as it is simulated, rated to its chunk.
+
+        >>> measured = MeasuredRange((10, 100), (1, 50), 8)
+        >>> measured.warnings(Trace.build([0], [50], [20]), Service(1.0, max_sequences=4))
+        []
+        """
+        found = []
+        for name, tokens, (low, high) in (
+            ("input", trace.input_tokens, self.input_tokens),
+            ("output", trace.output_tokens, self.output_tokens),
+        ):
+            # A request somewhat longer or shorter than any measured one is no other kind of request.
+            beyond = float(((tokens < 0.5 * low) | (tokens > 1.25 * high)).mean())
+            if beyond > BEYOND_RANGE_FRACTION:
+                found.append(
+                    f"the service was measured with {low:g} to {high:g} {name} tokens, and {beyond:.1%} of the requests lie "
+                    "outside: their times are extrapolated; measure with requests like these"
+                )
+        if service.max_sequences > 1.25 * self.sequences:
+            found.append(
+                f"the service was measured with at most {self.sequences:g} sequences at once, and up to "
+                f"{service.max_sequences} are simulated: times at high load are extrapolated"
+            )
+        if self.routing_s >= NOTABLE_ROUTING_S:
+            found.append(
+                f"every measured time held {1e3 * self.routing_s:.3g} ms beyond the server (routing_s), which simulated "
+                "times leave out"
+            )
+        if self.not_told:
+            found.append(
+                f"the measurements behind the service did not tell {', '.join(self.not_told)}; see its [intervals]"
+            )
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +192,33 @@ def load_service(path: str | Path) -> Service:
         )
     return _service(
         table, name=path.stem, source=f"{path.name}, given by the user", where=str(path)
+    )
+
+
+def load_range(path: str | Path) -> MeasuredRange | None:
+    """Return how far the service of a file was measured, or None where the file does not say.
+
+    Raises:
+        CatalogueError: the file cannot be read, or its [range] is none.
+    """
+    path = Path(path)
+    document = _read(path)
+    table = document.get("range")
+    if table is None:
+        return None
+    try:
+        pairs = {
+            key: (float(table[key][0]), float(table[key][1]))
+            for key in ("input_tokens", "output_tokens", "sequences")
+        }
+        routing_s = float(document.get("service", {}).get("routing_s", 0.0))
+        not_told = tuple(str(name) for name in document.get("provenance", {}).get("not_told", ()))
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise CatalogueError(
+            f"{path}: [range] must hold input_tokens, output_tokens and sequences, each as [low, high]"
+        ) from error
+    return MeasuredRange(
+        pairs["input_tokens"], pairs["output_tokens"], pairs["sequences"][1], routing_s, not_told
     )
 
 

@@ -107,6 +107,9 @@ def test_a_model_is_found_by_any_of_its_names(name):
     [
         ("system.ai.llama_v3_3_70b", f"not in the catalogue (near: {LLAMA_70B}"),
         ("system.ai.lama_v3_3_70b_instruct", LLAMA_70B),
+        ("lama33", "near: system.ai.llama_v3_3_70b_instruct"),
+        ("llama", "more); for a model of your own"),
+        ("Llama 3.3 70B", "near: system.ai.llama_v3_3_70b_instruct)"),
         ("system.ai.meta_llama_v3_1_405b", "retired since 2026-05-15"),
         ("system.ai.dbrx_instruct", "DBRX) is retired (since when is not known)"),
         ("system.ai.meta_llama_v3_1_8b", f"only the Instruct variant of a Llama can be served from "

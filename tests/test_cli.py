@@ -20,7 +20,21 @@ HEADER = "arrived_at,num_prefill_tokens,num_decode_tokens\n"
 LOG = f"{HEADER}0,10,5\n3,100,20\n9,50,2\n"
 MODEL = ("--model", "system.ai.meta_llama_v3_1_8b_instruct")
 HOPELESS = ("--ttft-p95", "0.01ms")
-COMMANDS = ("recommend", "backtest", "simulate", "describe", "generate")
+COMMANDS = (
+    "recommend",
+    "backtest",
+    "simulate",
+    "describe",
+    "convert",
+    "generate",
+    "sandbox",
+    "chunk",
+    "plan",
+    "apply",
+    "verify",
+    "rollback",
+    "emit",
+)
 
 SERVICE = """
 [service]
@@ -101,7 +115,10 @@ def test_the_commands_are_these():
         (("backtest",), "Missing argument 'WORKLOAD'; see ptplan backtest --help"),
         (("simulate",), "Missing argument 'WORKLOAD'; see ptplan simulate --help"),
         (("describe",), "Missing argument 'WORKLOAD'; see ptplan describe --help"),
+        (("convert",), "Missing argument 'WORKLOAD'; see ptplan convert --help"),
+        (("convert", "x.csv", "--out", "y"), "Missing option '--to'; see ptplan convert --help"),
         (("generate",), "Missing argument 'FILE.toml'; see ptplan generate --help"),
+        (("generate",), "Missing option '--out'; see ptplan generate --help"),
         (("generate", "x.toml"), "Missing option '--out'; see ptplan generate --help"),
     ],
 )
@@ -439,7 +456,7 @@ def test_the_file_can_be_named(folder, undrawn):
     [
         ("speed = 3", "ptplan.toml: 'speed' is no flag of any command; see ptplan recommend --help"),
         ("[recommend]\nmin-chunks = 3", "ptplan.toml: 'min-chunks' in [recommend] is no flag of recommend"),
-        ("[advise]\nseed = 3", "ptplan.toml: [advise] is no command; commands are backtest, describe, generate, recommend, simulate"),
+        ("[advise]\nseed = 3", "ptplan.toml: [advise] is no command; commands are backtest, convert, describe, generate, recommend, simulate"),
         ("seed = [3]", "ptplan.toml: seed is [3]; must be text, a number or true or false"),
         ("config = 'x.toml'", "ptplan.toml: 'config' is no flag of any command; see ptplan recommend --help"),
         ("workload = 'log.csv'", "ptplan.toml: 'workload' is no flag of any command; see ptplan recommend --help"),

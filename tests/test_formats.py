@@ -83,6 +83,8 @@ def test_burstgpt_leaves_its_failures_out_and_says_so(
     assert (reading.rows_read, reading.dropped) == (4, {"failed request (no output)": 2})
     assert reading.bad_rows == ()
     assert reading.notes == (
+        "2 endpoints, entities or models served this log (ChatGPT: 2 rows, GPT-4: 2 rows): what "
+        "has capacity of its own is sized on its own; choose with --served-by NAME",
         "2 of 4 rows are failed requests (failed request (no output): 2) and left out: what they "
         "would have cost is not in the trace",
     )
@@ -434,9 +436,40 @@ def test_parts_of_json_lines_may_have_different_keys(tmp_path: Path) -> None:
     assert [str(bad) for bad in reading.bad_rows] == ["b line 2: '{'; must be one JSON object"]
 
 
+def test_parts_may_have_their_columns_in_another_order(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text(f"{VIDUR}\n0,5,1\n")
+    (tmp_path / "b").write_text("NUM_DECODE_TOKENS;arrived_at;num_prefill_tokens\n2;1;6\n3;2;0\n")
+    reading = read(tmp_path, on_bad="drop")
+    assert rows(reading.trace) == [(0, 5, 0, 1), (1, 6, 0, 2)]
+    assert str(reading.bad_rows[0]).startswith(
+        "b line 3: input_tokens (column 'num_prefill_tokens') is '0'"
+    )
+
+
+def test_parts_of_parquet_may_have_other_widths(tmp_path: Path) -> None:
+    names = ["TIMESTAMP", "ContextTokens", "GeneratedTokens"]
+    kinds = [
+        ("us", pa.int64(), pa.uint8()),
+        ("ns", pa.int16(), pa.int32()),
+        ("s", pa.uint64(), pa.int8()),
+    ]
+    for at, (unit, first, second) in enumerate(kinds):
+        cells = [
+            pa.array([at]).cast(pa.timestamp("s")).cast(pa.timestamp(unit)),
+            pa.array([at + 5], first),
+            pa.array([at], second),
+        ]
+        order = [0, 1, 2] if at else [2, 0, 1]
+        table = pa.table([cells[i] for i in order], [names[i] for i in order])
+        pq.write_table(table, tmp_path / str(at))
+    assert rows(read(tmp_path).trace) == [(0, 5, 0, 0), (1, 6, 0, 1), (2, 7, 0, 2)]
+    pq.write_table(pa.table([[0.5], [1], [1]], names), tmp_path / "3")
+    assert "has other types than" in refusal(tmp_path)
+
+
 def test_parts_must_fit_together(tmp_path: Path) -> None:
     (tmp_path / "a").write_text(f"{VIDUR}\n0,1,1\n")
-    (tmp_path / "b").write_text("num_prefill_tokens,arrived_at,num_decode_tokens\n0,1,1\n")
+    (tmp_path / "b").write_text("num_prefill_tokens,arrived_at,tokens\n0,1,1\n")
     assert refusal(tmp_path).replace(f"{tmp_path.name}/", "") == (
         "b has other columns than a; parts of a trace must have the same"
     )

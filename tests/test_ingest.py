@@ -7,6 +7,8 @@ import gzip
 import hashlib
 import io
 import itertools
+import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -94,7 +96,9 @@ def test_dates_may_have_any_zone_and_fraction_row_by_row(save: Callable[..., Pat
     after_s = ["0", "0.99007", "0.9900701", "2.49007", "2.9900707", "3.99007", "4.99007"]
     assert reading.trace.arrival_ticks.tolist() == [int(Decimal(s) * TICKS_PER_S) for s in after_s]
     assert reading.trace.input_tokens.tolist() == [1, 2, 3, 4, 5, 6, 7]
-    assert reading.notes == ()
+    assert reading.notes == (
+        "'TIMESTAMP' has a time zone in some rows only; in the others it was read as UTC",
+    )
 
 
 def test_vidur_seconds_are_exact(save: Callable[..., Path]) -> None:
@@ -250,7 +254,8 @@ def test_a_mapping_must_fit(save: Callable[..., Path], columns: str, text: str) 
         ("arrival=t,arrival=u", "--columns: arrival is given twice"),
         (
             "when=t,input=i,output=o",
-            "--columns: 'when' is none of arrival, input, output, cached, status",
+            "--columns: 'when' is none of arrival, input, output, cached, status, served, requests, "
+            "mean_input, mean_output",
         ),
     ],
 )
@@ -289,7 +294,7 @@ BAD_ROWS = [
     (
         "5e7,1,1,0",
         "arrival too far from the first",
-        "arrival (column 'arrival_s') is '5e7'; must be within 1.46 years of the first row's",
+        "arrival (column 'arrival_s') is '5e7'; must be within 1.46 years of the first rows'",
     ),
     ("1,,1,0", "input_tokens missing", f"input_tokens is empty; {WHOLE}"),
     ("1,many,1,0", "input_tokens not a whole number", f"input_tokens is 'many'; {WHOLE}"),
@@ -727,3 +732,16 @@ def test_burstgpt_is_read_without_its_failures(shared: Path) -> None:
     columns = parse_columns("arrival=timestamp,input=request tokens,output=response tokens")
     with pytest.raises(TraceError, match=r"line 22: .* 17 of 400 rows are bad"):
         load_trace(path, columns=columns)
+
+
+def test_reading_prints_nothing(tmp_path: Path) -> None:
+    """DuckDB would draw a bar on stdout where there is no script, in a notebook among others."""
+    source = (
+        "from simulations.ingest.database import private_database\n"
+        "with private_database([]) as (database, _):\n"
+        "    print(database.execute(\"SELECT current_setting('enable_progress_bar')\").fetchall())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", source], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout == "[(False,)]\n"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from simulations.capacity import Capacity, TokenChunks
 from simulations.errors import InputError
@@ -129,3 +130,20 @@ def _version_text(version: str | int) -> str:
             f"model version is {version!r}; must be a whole number >= 1, as in NAME:VERSION"
         )
     return text
+
+
+def update_path(endpoint: str, *, in_units: bool) -> str:
+    """Return where a configuration is replaced.
+
+    >>> update_path("chat", in_units=True)
+    '/api/2.0/serving-endpoints/pt/chat/config'
+    """
+    return f"{CREATE_UNITS_PATH if in_units else CREATE_PATH}/{quote(endpoint, safe='')}/config"
+
+
+def update_body(config: dict[str, Any], *, in_units: bool) -> dict[str, Any]:
+    """Return the body that replaces a configuration; only that of model units is wrapped.
+
+    Source: databricks-sdk 0.156.0, `update_config` and `update_provisioned_throughput_endpoint_config`, 2026-11-22.
+    """
+    return {"config": config} if in_units else config

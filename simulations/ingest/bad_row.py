@@ -83,9 +83,10 @@ def _bad_row(table: Table, cells: Cells, ordinal: int, rule: Rule, file: str) ->
     value = cell_of(table, cell, ordinal)
     if table.header is not None:
         line = line_of(table.source, table.header, ordinal)
+        at = index if table.order is None else table.order[index]
         # Only if the line says the same; otherwise lines were counted differently. Cells that
         # were computed are on no line.
-        if line is not None and (index >= len(line[1]) or (line[1][index] or None) == value):
+        if line is not None and (at >= len(line[1]) or (line[1][at] or None) == value):
             where = ("line", line[0])
     name = table.columns[index]
     column = "" if name == rule.subject else f" (column {shown(name)!r})"

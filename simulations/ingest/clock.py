@@ -55,11 +55,14 @@ _ZONELESS = ", ".join(
     for fraction in (".%n", "")
 )
 
+_1900_NS = -2_208_988_800 * 10**9
+
 DATES_AS_TEXT = Clock(
     # What is of these very forms needs no look at its zone. For the rest, DuckDB's type of
     # nanoseconds reads an offset and ignores it, and the one with zones has only microseconds:
     # together they give both, at four times the cost.
-    f"coalesce(epoch_ns(try_strptime({{cell}}, [{_ZONELESS}])), "
+    # It reads the words infinity and epoch as 1900.
+    f"coalesce(nullif(epoch_ns(try_strptime({{cell}}, [{_ZONELESS}])), {_1900_NS}), "
     "epoch_ns(TRY_CAST({cell} AS TIMESTAMP_NS)) "
     "+ (epoch_us(TRY_CAST({cell} AS TIMESTAMPTZ)) - epoch_us(TRY_CAST({cell} AS TIMESTAMP)))"
     " * 1000)",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import re
 from dataclasses import dataclass
 
 from simulations.errors import TraceError
@@ -57,6 +58,9 @@ def read_header(source: Source) -> Header:
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     extent = None
     for number, line in enumerate(lines, start=1):
+        # Spreadsheets tell each other the separator in a line before the header.
+        if number == 1 and re.fullmatch(rf"sep=[{SEPARATORS}]", line.strip(" "), re.IGNORECASE):
+            continue
         if line.startswith("#"):
             extent = extent or parse_extent(line.removeprefix("#"))
         elif line.strip():
@@ -67,6 +71,11 @@ def read_header(source: Source) -> Header:
                 raise TraceError(
                     f"{shown(source.path)}: line {number} is no header: {error}"
                 ) from None
+            if all(map(_is_value, names)):
+                raise TraceError(
+                    f"{shown(source.path)}: line {number} is a row, not a header: "
+                    f"{shown(line)!r}; put a line with the names of the columns before it (numbers are no names)"
+                )
             has_rows = any(rest.strip() for rest in lines[number:])
             return Header(names, separator, number, extent, has_rows)
     raise TraceError(f"{shown(source.path)} holds no header: blank lines and comments only")
@@ -94,6 +103,11 @@ def line_of(source: Source, header: Header, ordinal: int) -> tuple[int, list[str
     except (csv.Error, OSError, TraceError):
         return None
     return None
+
+
+def _is_value(name: str) -> bool:
+    """Return whether a name is a number or a date, as rows hold and headers do not."""
+    return re.fullmatch(r"[-+]?[\d.,]+([eE][-+]?\d+)?|\d{4}-\d\d-\d\d.*|", name) is not None
 
 
 def _cells(line: str, separator: str) -> list[str]:

@@ -6,8 +6,9 @@ files as links in a private folder, the only paths that its locked configuration
 
 from __future__ import annotations
 
+import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +28,12 @@ from simulations.ingest.source import Source, diagnose
 EXTENT_KEY = "ptplan"
 """The key under which our own Parquet files hold their `Extent`."""
 
+MAX_OTHER_KEYS = 100
+"""Keys of JSON lines that are offered beside those that are looked for."""
+
 _LOCKS = (
+    # It would be drawn on stdout, where results belong, wherever Python seems interactive.
+    "SET enable_progress_bar = false",
     "SET TimeZone = 'UTC'",
     "SET autoinstall_known_extensions = false",
     "SET autoload_known_extensions = false",
@@ -51,6 +57,9 @@ class Table:
         header: of a CSV.
         is_sound: SQL that says whether a row has cells at all.
         parts: the tables of several files.
+        n_rows: about how many, where the file says it or its size does; room is made for so many.
+        order: where each column stands in the file, where that is not its place here.
+        beside: tables of files that belong to the others and hold no requests.
     """
 
     source: Source
@@ -63,6 +72,9 @@ class Table:
     header: Header | None = None
     is_sound: str = "true"
     parts: tuple[Table, ...] = ()
+    beside: tuple[Table, ...] = ()
+    n_rows: int | None = None
+    order: tuple[int, ...] | None = None
 
     @property
     def is_text(self) -> bool:
@@ -129,6 +141,19 @@ class Table:
         return [(line, text or "", _REJECTS.get(why, why.lower())) for line, text, why in lines]
 
 
+_MAX_DEPTH = 4
+"""Of structs, as of the keys of JSON lines."""
+
+_ALIKE = (
+    {
+        f"{sign}{kind}"
+        for sign in ("", "U")
+        for kind in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
+    },
+    {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"},
+)
+"""Types that parts of one trace may mix: no value is changed by it."""
+
 _REJECTED = "reject_errors JOIN reject_scans USING (scan_id, file_id)"
 
 _REJECTS = {
@@ -142,28 +167,45 @@ _REJECTS = {
 
 
 @contextmanager
-def opened(sources: Sequence[Source]) -> Iterator[Table]:
-    """Yield files as one table; whatever DuckDB says of them comes out as a `TraceError`."""
+def opened(
+    sources: Sequence[Source],
+    *,
+    wanted: Collection[str] = (),
+    is_beside: Callable[[Sequence[str]], bool] = lambda columns: False,
+) -> Iterator[Table]:
+    """Yield files as one table; whatever DuckDB says of them comes out as a `TraceError`.
+
+    Args:
+        wanted: keys of JSON lines, in lower case, that are read however many there are.
+        is_beside: whether a file with such columns holds no rows of the table.
+    """
     packed = {source.path: source.packing for source in sources}
     with (
         _as_trace_errors(sources),
         private_database([source.path for source in sources]) as (connection, aliases),
         kept_within_limit(packed, stop=connection.interrupt),
     ):
-        if sources[0].kind == "jsonl":
-            # Not every part need have all keys.
-            keys = {name: at for source in sources for name, at in read_keys(source).items()}
-            tables = [
-                _json_lines(source, connection, str(alias), keys)
-                for source, alias in zip(sources, aliases, strict=True)
-            ]
-        else:
-            read = _csv if sources[0].kind == "csv" else _parquet
-            tables = [
-                read(source, connection, str(alias))
-                for source, alias in zip(sources, aliases, strict=True)
-            ]
-        yield _joined([_with_counts(table) for table in tables])
+        # Not every part of JSON lines need have all keys.
+        own = [
+            _some_keys(read_keys(source), wanted) if source.kind == "jsonl" else {}
+            for source in sources
+        ]
+        every = {name: at for keys in own if not is_beside([*keys]) for name, at in keys.items()}
+        tables = []
+        for source, alias, keys in zip(sources, aliases, own, strict=True):
+            if source.kind == "jsonl":
+                known = keys if is_beside([*keys]) else every
+                tables.append(_json_lines(source, connection, str(alias), known))
+            else:
+                read = _csv if source.kind == "csv" else _parquet
+                tables.append(read(source, connection, str(alias)))
+        beside = tuple(table for table in tables if is_beside(table.columns))
+        parts = [_with_counts(table) for table in tables if not is_beside(table.columns)]
+        if not parts:
+            raise TraceError(
+                f"{shown(sources[0].path)} holds names of served entities, no requests"
+            )
+        yield replace(_joined(parts), beside=beside)
 
 
 @contextmanager
@@ -212,7 +254,20 @@ def _csv(source: Source, connection: duckdb.DuckDBPyConnection, alias: str) -> T
         f"compression = '{_compression(source)}', store_rejects = true, hive_partitioning = false)"
     )
     varchar = ("VARCHAR",) * len(cells)
-    return Table(source, connection, (alias,), scan, header.columns, varchar, header.extent, header)
+    n_rows = None
+    if source.packing is None:
+        n_rows = source.path.stat().st_size * source.head.count(b"\n") // len(source.head)
+    return Table(
+        source,
+        connection,
+        (alias,),
+        scan,
+        header.columns,
+        varchar,
+        header.extent,
+        header,
+        n_rows=n_rows,
+    )
 
 
 def _json_lines(
@@ -241,34 +296,87 @@ def _json_lines(
     )
 
 
+def _some_keys(keys: dict[str, str], wanted: Collection[str]) -> dict[str, str]:
+    """Return the keys that are wanted and the first of the others: each is work for every line."""
+    first = {name: keys[name] for name in list(keys)[:MAX_OTHER_KEYS]}
+    return first | {name: at for name, at in keys.items() if name.strip().casefold() in wanted}
+
+
 def _parquet(source: Source, connection: duckdb.DuckDBPyConnection, alias: str) -> Table:
     scan = "read_parquet(?, hive_partitioning = false)"
     schema = connection.execute(f"DESCRIBE SELECT * FROM {scan}", [alias]).fetchall()
+    names = [name for name, *_ in schema]
     cells = ", ".join(f"c{index}" for index in range(len(schema)))
+    scan += f" AS cells({cells})"
+    inside = (
+        _inside(source.path) if any(kind.startswith("STRUCT(") for _, kind, *_ in schema) else {}
+    )
+    if inside:
+        further = ", ".join(f"{sql} AS c{at}" for at, sql in enumerate(inside.values(), len(names)))
+        scan = f"(SELECT *, {further} FROM {scan})"
+        names += inside
+        schema = connection.execute(f"DESCRIBE SELECT * FROM {scan}", [alias]).fetchall()
     notes = connection.execute("SELECT key, value FROM parquet_kv_metadata(?)", [alias]).fetchall()
     said = dict(notes).get(EXTENT_KEY.encode())
+    ((n_rows,),) = connection.execute(f"SELECT count(*) FROM {scan}", [alias]).fetchall()
     return Table(
         source,
         connection,
         (alias,),
-        f"{scan} AS cells({cells})",
-        tuple(name for name, *_ in schema),
+        scan,
+        tuple(names),
         tuple(sql_type for _, sql_type, *_ in schema),
         None if said is None else parse_extent(said.decode(errors="replace")),
+        n_rows=n_rows,
     )
 
 
+def _inside(path: Path) -> dict[str, str]:
+    """Return what stands in the structs of a Parquet file, as `outer.inner`, and SQL for each."""
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        schema = parquet.read_schema(path)
+    except (pyarrow.ArrowException, OSError):
+        return {}
+    found = {}
+    at_hand = [(field.name, f"c{at}", field.type, 1) for at, field in enumerate(schema)]
+    for name, sql, kind, depth in at_hand:
+        if depth > 1:
+            found[name] = sql
+        if pyarrow.types.is_struct(kind) and depth < _MAX_DEPTH:
+            # By place: a name in a file never becomes SQL.
+            at_hand += [
+                (
+                    f"{name}.{inner.name}",
+                    f"struct_extract_at({sql}, {place})",
+                    inner.type,
+                    depth + 1,
+                )
+                for place, inner in enumerate(kind, start=1)
+            ]
+    return found
+
+
 def _joined(tables: list[Table]) -> Table:
-    """Return the tables of files as one, in their order; columns must be the same."""
+    """Return the tables of files as one, in their order; columns must be the same, in any order."""
     first = tables[0]
     if len(tables) == 1:
         return first
+    other = next((table for table in tables if table.source.kind != first.source.kind), None)
+    if other is not None:
+        raise TraceError(
+            f"{shown(other.source.path)} is {other.source.kind} and {shown(first.source.path)} "
+            f"{first.source.kind}; parts of a trace must be of one kind"
+        )
+    tables = [_aligned(table, first) for table in tables]
     for table in tables:
-        for what, mine, others in (
-            ("columns", table.columns, first.columns),
-            ("types", table.types, first.types),
+        for what, same in (
+            ("columns", table.columns == first.columns),
+            ("types", all(map(_fit, table.types, first.types))),
         ):
-            if mine != others:
+            if not same:
                 raise TraceError(
                     f"{shown(table.source.path)} has other {what} than {shown(first.source.path)}; "
                     "parts of a trace must have the same"
@@ -280,16 +388,44 @@ def _joined(tables: list[Table]) -> Table:
         parameters=tuple(alias for table in tables for alias in table.parameters),
         extent=None,
         parts=tuple(tables),
+        n_rows=None if first.n_rows is None else sum(table.n_rows or 0 for table in tables),
     )
+
+
+def _aligned(table: Table, first: Table) -> Table:
+    """Return a table with its columns in the order of another's, where they are the same."""
+    mine = {name.strip().casefold(): at for at, name in enumerate(table.columns)}
+    theirs = [name.strip().casefold() for name in first.columns]
+    if table.columns == first.columns or len(mine) < len(table.columns) or {*mine} != {*theirs}:
+        return table
+    order = tuple(mine[name] for name in theirs)
+    cells = ", ".join(f"c{at} AS c{place}" for place, at in enumerate(order))
+    return replace(
+        table,
+        scan=f"(SELECT {cells} FROM {table.scan})",
+        columns=first.columns,
+        types=tuple(table.types[at] for at in order),
+        order=order,
+    )
+
+
+def _fit(mine: str, other: str) -> bool:
+    """Return whether columns of two types are one: DuckDB takes the wider."""
+    return mine == other or any({mine, other} <= alike for alike in _ALIKE)
 
 
 def _with_counts(table: Table) -> Table:
     """Return a table with the token counts of its `response` column as further columns."""
     plain = [name.lower() for name in table.columns]
-    if plain.count(RESPONSE) != 1 or table.types[plain.index(RESPONSE)] != "VARCHAR":
+    if plain.count(RESPONSE) != 1:
         return table
     n_columns = len(plain)
-    counts = counts_in(f"c{plain.index(RESPONSE)}")
+    cell, sql_type = f"c{plain.index(RESPONSE)}", table.types[plain.index(RESPONSE)]
+    if sql_type == "BLOB":
+        cell = f"TRY(decode({cell}))"
+    elif sql_type != "VARCHAR":
+        cell = f"CAST(to_json({cell}) AS VARCHAR)"
+    counts = counts_in(cell)
     new = {name: sql for name, sql in counts.items() if name not in plain}
     cells = ", ".join(f"{sql} AS c{n_columns + at}" for at, sql in enumerate(new.values()))
     return replace(
@@ -315,5 +451,11 @@ def _as_trace_errors(sources: Sequence[Source]) -> Iterator[None]:
                 raise TraceError(f"{shown(source.path)} {what}") from None
         source = sources[0]
         kind = {"csv": "CSV", "jsonl": "JSON lines", "parquet": "Parquet"}[source.kind]
-        said = " ".join(str(error).split("Possible fixes")[0].split())[:300]
+        if "invalid state" in str(error) and source.kind == "csv":
+            raise TraceError(
+                f"{shown(source.path)} cannot be read as CSV: it has line ends of two kinds; make them "
+                "one, as `sed 's/\\r$//'` does"
+            ) from None
+        said = str(error).split("Possible fixes")[0].split("LINE 1:")[0]
+        said = " ".join(re.sub(r"file '[^']*ptplan-[^']*'", "the file", said).split())[:300]
         raise TraceError(f"{shown(source.path)} cannot be read as {kind}: {shown(said)}") from None

@@ -17,10 +17,14 @@ ROLES = {
     "output": "output_tokens",
     "cached": "cached_tokens",
     "status": "status",
+    "served": "served_by",
+    "requests": "requests",
+    "mean_input": "input_tokens",
+    "mean_output": "output_tokens",
 }
-"""The words of `--columns` and the fields they name; cached and status may be left out."""
+"""The words of `--columns` and the fields they name; only the first three must be there."""
 
-OPTIONAL = ("cached_tokens", "thinking_tokens", "status")
+OPTIONAL = ("cached_tokens", "thinking_tokens", "status", "served_by", "requests")
 """Fields that are read where a file has them."""
 
 MAPPED = "columns"
@@ -45,6 +49,9 @@ class Layout:
         note: what is to be said of every file of this layout.
         payload: the column with answers, from which the token counts come.
         sampled: the column with the share of requests that was logged.
+        served_by: the column that says which endpoint or entity answered.
+        requests: of how many requests a row is the sum.
+        has_means: whether token counts are means of those requests, not sums.
         unit_note: how the unit is known, or what it may be where `unit` is None.
     """
 
@@ -63,6 +70,9 @@ class Layout:
     unit_note: str | None = None
     payload: str | None = None
     sampled: str | None = None
+    served_by: str | None = None
+    requests: str | None = None
+    has_means: bool = False
 
     @property
     def is_mapped(self) -> bool:
@@ -73,6 +83,13 @@ class Layout:
     def required(self) -> tuple[str, str, str]:
         """The names that a file must have to be of this layout."""
         return (self.arrival, self.input_tokens, self.output_tokens)
+
+    @property
+    def names(self) -> list[str]:
+        """All names that it may look for."""
+        more = (self.cached_tokens, self.payload, self.sampled, *self.marks)
+        named = (*self.required, *more, *(getattr(self, field) for field in OPTIONAL))
+        return [name for name in named if name is not None]
 
     def optional(self, columns: Sequence[str]) -> dict[str, str]:
         """Return field and column of what else is to be read: what is there or the user names."""
@@ -115,7 +132,8 @@ def mapped(columns: Mapping[str, str]) -> Layout:
     """Return the layout that a mapping from role to column name describes.
 
     Args:
-        columns: keys arrival, input, output, perhaps cached and status; values are column names.
+        columns: keys of `ROLES`, values are column names. With `requests`, the tokens may be
+            `mean_input` and `mean_output`, both of them.
 
     Raises:
         TraceError: a role is unknown or missing.
@@ -126,16 +144,23 @@ def mapped(columns: Mapping[str, str]) -> Layout:
     for role in columns:
         if role not in ROLES:
             raise TraceError(f"--columns: {shown(role)!r} is none of {', '.join(ROLES)}")
-    for role in ("arrival", "input", "output"):
+    has_means = "mean_input" in columns or "mean_output" in columns
+    tokens = ("mean_input", "mean_output") if has_means else ("input", "output")
+    for role in ("arrival", *tokens, *(("requests",) if has_means else ())):
         if not columns.get(role, "").strip():
             raise TraceError(f"--columns: {role} is missing; write {role}=NAME")
+    if has_means and ("input" in columns or "output" in columns):
+        raise TraceError("--columns: give sums of tokens (input, output) or means, not both")
     return Layout(
         MAPPED,
         columns["arrival"],
-        columns["input"],
-        columns["output"],
+        columns[tokens[0]],
+        columns[tokens[1]],
         columns.get("cached"),
         status=columns.get("status"),
+        served_by=columns.get("served"),
+        requests=columns.get("requests"),
+        has_means=has_means,
     )
 
 

@@ -7,20 +7,22 @@ rows read are always rows kept plus rows dropped.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from simulations.errors import TraceError
 from simulations.ingest.bad_row import N_SHOWN, BadRow, count_bad_rows, show_bad_rows
+from simulations.ingest.buckets import Bucket, bucket_named, bucket_notes, requests_of
 from simulations.ingest.clock import DATES, DATES_AS_TEXT, Clock, is_number, numbers
 from simulations.ingest.database import Table, opened
 from simulations.ingest.duplicates import count_duplicates
 from simulations.ingest.formats import (
+    AGGREGATE,
     AZURE,
     BAILIAN,
     BURSTGPT,
@@ -39,7 +41,14 @@ from simulations.ingest.formats import (
 )
 from simulations.ingest.layout import Layout, mapped, position, recognise
 from simulations.ingest.parts import parts_of
-from simulations.ingest.rows import Cells, Rows, extract, probe
+from simulations.ingest.rows import CHOSEN, Cells, Rows, extract, probe
+from simulations.ingest.served import (
+    choose,
+    count_served,
+    is_served_entities,
+    names_by_id,
+    served_notes,
+)
 from simulations.ingest.shown import shown
 from simulations.ingest.source import identify
 from simulations.ticks import NEVER
@@ -61,8 +70,16 @@ LAYOUTS = (
     INFERENCE_TABLE,
     GATEWAY_TABLE,
     LEGACY_TABLE,
+    AGGREGATE,
 )
 """What is recognised without being told, in the order in which it is tried."""
+
+
+FAR_S = 100_000_000_000
+"""Seconds from 1970 to the year 5138: nobody's date, but any date since 1973 in milliseconds."""
+
+N_ZONES_LOOKED_AT = 10_000
+"""Rows of dates as text whose zones are looked at."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +91,8 @@ class Reading:
         path: as given: a file, a folder or a pattern.
         format: the layout found.
         container: csv, jsonl (either also .gz, .zst) or parquet, told by content.
-        rows_read: rows in the file; equals len(trace) plus the sum of `dropped`.
+        rows_read: rows in the file; equals len(trace) plus the sum of `dropped`, unless rows are
+            sums of requests.
         dropped: rows left out, by reason.
         bad_rows: the first few of them.
         notes: what was assumed or put right, one sentence each.
@@ -90,6 +108,11 @@ class Reading:
     bad_rows: tuple[BadRow, ...]
     notes: tuple[str, ...]
     parts: tuple[Path, ...] = ()
+
+    @property
+    def rows_kept(self) -> int:
+        """Rows that are requests, or sums of them."""
+        return self.rows_read - sum(self.dropped.values())
 
     @cached_property
     def sha256(self) -> str:
@@ -108,17 +131,27 @@ def load_trace(
     columns: Mapping[str, str] | None = None,
     on_bad: Literal["fail", "drop"] = "fail",
     time_unit: str | None = None,
+    aggregate: str | None = None,
+    served_by: str | None = None,
+    served_entities: str | Path | None = None,
+    seed: int = 0,
 ) -> Trace:
     """Return the requests of a file.
 
     Args:
         path: CSV, JSON lines (both also gzip, zstd) or Parquet, told by content; a folder or a
             pattern stands for its files, sorted by name. Never a URL.
-        columns: which column is which (arrival, input, output, perhaps cached and status) where
-            the layout is none that is recognised.
+        columns: which column is which (arrival, input, output, perhaps cached, status, served,
+            requests) where the layout is none that is recognised.
         on_bad: refuse a file with bad rows, as a wrong trace buys the wrong capacity; or drop
             them, which `read` counts by reason.
         time_unit: of an arrival that is a number: ns, us, ms, s, min or h.
+        aggregate: second, minute or hour where a row is the sum of that time, in which its
+            requests are then spread at random.
+        served_by: read only what was served by this endpoint, entity or model.
+        served_entities: an export of `system.serving.served_entities`, for names; in a folder it
+            is found.
+        seed: of what is random.
 
     Raises:
         TraceError: the file is no trace, or a row of it is no request.
@@ -131,7 +164,16 @@ def load_trace(
     ...     load_trace(file, columns=columns).input_tokens.tolist()
     [300, 100]
     """
-    return read(path, columns=columns, on_bad=on_bad, time_unit=time_unit).trace
+    return read(
+        path,
+        columns=columns,
+        on_bad=on_bad,
+        time_unit=time_unit,
+        aggregate=aggregate,
+        served_by=served_by,
+        served_entities=served_entities,
+        seed=seed,
+    ).trace
 
 
 def read(
@@ -140,8 +182,16 @@ def read(
     columns: Mapping[str, str] | None = None,
     on_bad: Literal["fail", "drop"] = "fail",
     time_unit: str | None = None,
+    aggregate: str | None = None,
+    served_by: str | None = None,
+    served_entities: str | Path | None = None,
+    seed: int = 0,
+    progress: Callable[[int], object] = lambda rows: None,
 ) -> Reading:
     """Return the requests of a file and how they were read. Arguments as `load_trace`.
+
+    Args:
+        progress: called now and then with the rows read so far.
 
     Raises:
         TraceError: the file is no trace, or a row of it is no request.
@@ -158,60 +208,95 @@ def read(
     if on_bad not in ("fail", "drop"):
         raise TraceError(f"on_bad is {on_bad!r}; must be 'fail' or 'drop'")
     unit_clock = None if time_unit is None else numbers(time_unit)
+    wish = _Wish(
+        columns,
+        on_bad,
+        unit_clock,
+        None if aggregate is None else bucket_named(aggregate),
+        served_by,
+        seed,
+        progress,
+    )
     sources = [identify(part) for part in parts_of(path)]
-    other = next((source for source in sources if source.kind != sources[0].kind), None)
-    if other is not None:
-        raise TraceError(
-            f"{shown(other.path)} is {other.kind} and {shown(sources[0].path)} {sources[0].kind}; "
-            "parts of a trace must be of one kind"
-        )
-    with opened(sources) as table:
+    names = (
+        [] if served_entities is None else [identify(part) for part in parts_of(served_entities)]
+    )
+    layouts = [*LAYOUTS] if columns is None else [*LAYOUTS, mapped(columns)]
+    wanted = {name.strip().casefold() for layout in layouts for name in layout.names}
+    with opened([*sources, *names], wanted=wanted, is_beside=is_served_entities) as table:
+        beside = {apart.source.path for apart in table.beside}
+        for source in names:
+            if source.path not in beside:
+                raise TraceError(
+                    f"{shown(source.path)} is no export of system.serving.served_entities: it must "
+                    "have served_entity_id, change_time and endpoint_name"
+                )
         try:
-            return _read(table, Path(path), columns, on_bad, unit_clock)
+            return _read(table, Path(path), wish)
         except TraceError as error:
             raise TraceError(f"{shown(path)}: {error}") from None
 
 
-def _read(
-    table: Table,
-    path: Path,
-    columns: Mapping[str, str] | None,
-    on_bad: str,
-    unit_clock: Clock | None,
-) -> Reading:
-    layout = recognise(table.columns, LAYOUTS) if columns is None else mapped(columns)
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """How a file is to be read; as `read` takes it."""
+
+    columns: Mapping[str, str] | None
+    on_bad: str
+    unit_clock: Clock | None
+    bucket: Bucket | None
+    served_by: str | None
+    seed: int
+    progress: Callable[[int], object]
+
+
+def _read(table: Table, path: Path, wish: _Wish) -> Reading:
+    if wish.columns is not None:
+        layout = mapped(wish.columns)
+    else:
+        layout = recognise(table.columns, LAYOUTS if wish.bucket is None else [AGGREGATE])
+    _refuse_other_rows(layout, wish)
     headers = [part.header for part in table.parts or (table,)]
     if all(header is not None and not header.has_rows for header in headers):
         raise TraceError("a header and no rows")
-    cells, notes = _cells(table, layout, unit_clock)
-    rows = extract(table, cells, n_examples=N_SHOWN)
+    cells, notes = _cells(table, layout, wish.unit_clock)
+    cells, served = _chosen(table, layout, cells, wish.served_by)
+    notes += served
+    rows = extract(table, cells, n_examples=N_SHOWN, progress=wish.progress)
     dropped = count_bad_rows(table, rows)
     bad_rows = show_bad_rows(table, cells, rows)
     n_dropped = sum(dropped.values())
     rows_read = len(rows.arrival_ticks) + n_dropped
     if rows_read == 0:
         raise TraceError("no rows were found")
-    failed = {rule.reason: count for rule, count in rows.broken if rule.is_failure}
-    bad = {reason: count for reason, count in dropped.items() if reason not in failed}
-    if bad and on_bad == "fail":
+    failed = {rule.reason: count for rule, count in rows.broken if rule.kind == "failure"}
+    sound = {rule.reason for rule, _ in rows.broken if rule.kind != "bad"}
+    bad = {reason: count for reason, count in dropped.items() if reason not in sound}
+    if bad and wish.on_bad == "fail":
         raise TraceError(
             f"{bad_rows[0]}. {_counted(rows_read, bad)} are bad ({_listed(bad)}); mend them or "
             "leave them out with --on-bad drop"
         )
     if n_dropped == rows_read:
         first = f". The first: {bad_rows[0]}" if bad else ""
-        are = "are bad" if bad and not failed else "are left out"
+        are = "are bad" if bad and not sound else "are left out"
         raise TraceError(
             f"no request is left; {_counted(rows_read, dropped)} {are} ({_listed(dropped)}){first}"
         )
     notes += _failure_notes(rows_read, failed)
     notes += _logging_notes(table, layout)
-    trace = _trace(table, path.name, cells, rows, notes)
-    n_duplicates = count_duplicates(trace)
+    end_ticks = None
+    if wish.bucket is not None:
+        notes += bucket_notes(rows.arrival_ticks, wish.bucket, wish.seed)
+        rows, end_ticks = requests_of(rows, wish.bucket, seed=wish.seed)
+    trace = _trace(table, path.name, cells, rows, notes, end_ticks)
+    # Of requests that were drawn, equal ones say nothing.
+    n_duplicates = 0 if wish.bucket else count_duplicates(trace)
     if n_duplicates:
         notes.append(
-            f"exact duplicates: {n_duplicates:,} requests equal another in arrival and all token "
-            "counts; kept, as a coarse clock makes them too"
+            f"exact duplicates: {n_duplicates:,} "
+            f"{'request equals' if n_duplicates == 1 else 'requests equal'} another in arrival and all "
+            "token counts; kept, as a coarse clock makes them too"
         )
     sources = [part.source for part in table.parts or (table,)]
     return Reading(
@@ -251,13 +336,21 @@ def _cells(table: Table, layout: Layout, unit_clock: Clock | None) -> tuple[Cell
             raise TraceError(f"column {arrival} holds dates; a time unit is for numbers")
         if sql_type != "TIMESTAMP WITH TIME ZONE" and not _has_zone(first):
             notes.append(f"{arrival} has no time zone; read as UTC")
+        if sql_type == "VARCHAR":
+            notes += _zone_notes(table, arrival_cell, arrival)
     elif unit_clock is None and layout.unit is None:
         if not layout.is_mapped:
             what = layout.unit_note or "not dates"
             raise TraceError(
                 f"column {arrival} holds numbers, {what}; say their unit with --time-unit"
             )
-        notes.append(f"{arrival} is a number; read as seconds, as no --time-unit was given")
+        text = f"{arrival} is a number; read as seconds, as no --time-unit was given"
+        if zero > FAR_S * 10**clock.decimals:
+            text += (
+                "; as seconds since 1970 that is beyond the year 5000: if it is milliseconds, "
+                "microseconds or nanoseconds, give --time-unit ms, us or ns"
+            )
+        notes.append(text)
     elif unit_clock is None and layout.unit_note is not None:
         notes.append(layout.unit_note)
     cells = Cells(
@@ -271,22 +364,84 @@ def _cells(table: Table, layout: Layout, unit_clock: Clock | None) -> tuple[Cell
         status=optional.get("status"),
         zero_output_failed=layout.zero_output_failed,
         blank_is_none=layout.blank_is_none,
+        served_by=optional.get("served_by"),
+        requests=optional.get("requests"),
+        has_means=layout.has_means,
     )
     return cells, notes
 
 
-def _trace(table: Table, name: str, cells: Cells, rows: Rows, notes: list[str]) -> Trace:
-    """Return the rows kept as a trace: sorted, from tick 0, with span and date where known."""
+def _zone_notes(table: Table, cell: str, arrival: str) -> list[str]:
+    """Return what is to be said of dates some of which have a zone and some not."""
+    has_zone = f"NOT regexp_matches({cell}, '^[^T ]*([T ][0-9:.]*)?$')"
+    found = table.rows(
+        f"SELECT DISTINCT {has_zone} FROM (SELECT trim({cell}) AS {cell} FROM {table.scan} "
+        f"LIMIT {N_ZONES_LOOKED_AT}) WHERE {cell} <> ''"
+    )
+    if {has for (has,) in found} != {True, False}:
+        return []
+    return [f"{arrival} has a time zone in some rows only; in the others it was read as UTC"]
+
+
+def _refuse_other_rows(layout: Layout, wish: _Wish) -> None:
+    """Refuse sums that are read as requests, and requests that are read as sums."""
+    if layout.requests is not None and wish.bucket is None:
+        raise TraceError(
+            f"column {shown(layout.requests)!r} counts the requests of a row; say how long a row lasts "
+            "with --aggregate second, minute or hour"
+        )
+    if wish.bucket is not None:
+        if layout.requests is None:
+            raise TraceError(
+                "--aggregate needs the column that counts the requests of a row: --columns "
+                "arrival=..,requests=..,input=..,output=.. (or mean_input=.., mean_output=..)"
+            )
+        if layout.status is not None:
+            raise TraceError("--aggregate: a sum has no status; leave status out of --columns")
+
+
+def _chosen(
+    table: Table, layout: Layout, cells: Cells, wanted: str | None
+) -> tuple[Cells, list[str]]:
+    """Return the cells with who is asked for, and what is to be said of who served the log."""
+    names = names_by_id(table.beside)
+    if cells.served_by is None:
+        if wanted is not None:
+            raise TraceError(
+                "--served-by: no column says who served a row; name it with --columns served=NAME"
+            )
+        return cells, []
+    served = count_served(table, cells.served_by, names)
+    if wanted is None:
+        return replace(cells, served_by=None), served_notes(served, names, [])
+    chosen = choose(served, wanted)
+    table.connection.execute(f"SET VARIABLE {CHOSEN} = ?::VARCHAR[]", [chosen])
+    return cells, served_notes(served, names, chosen)
+
+
+def _trace(
+    table: Table,
+    name: str,
+    cells: Cells,
+    rows: Rows,
+    notes: list[str],
+    end_ticks: int | None,
+) -> Trace:
+    """Return the rows kept as a trace: sorted, from tick 0, with span and date where known.
+
+    Args:
+        end_ticks: where the recording is known to end, after `Cells.zero`.
+    """
     ticks = rows.arrival_ticks
     cached = rows.cached_tokens
     if cached is None:
         cached = np.zeros(len(ticks), np.int32)
     first = int(ticks.min())
-    last = int(ticks.max())
+    last = max(int(ticks.max()), end_ticks or 0)
     if last - first >= NEVER:
         raise TraceError("the first and the last arrival are more than 1.46 years apart")
     ticks -= first
-    columns = [rows.input_tokens, cached, rows.output_tokens]
+    columns: list[Any] = [rows.input_tokens, cached, rows.output_tokens]
     n_back = int(np.count_nonzero(ticks[1:] < ticks[:-1]))
     if n_back:
         notes.append(f"steps back in time: {n_back:,}; the rows were sorted by arrival")

@@ -6,7 +6,7 @@ copied into arrays that grow. It knows the four fields, not what a file calls th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 from typing import Any
@@ -16,9 +16,15 @@ import numpy.typing as npt
 
 from simulations.ingest.clock import Clock
 from simulations.ingest.database import Table
-from simulations.ingest.rules import BROKEN_LINE, LEAST, MISSING, Rule, judge, rules
+from simulations.ingest.rules import BROKEN_LINE, LEAST, MISSING, Rule, is_plain, judge, rules
 from simulations.ticks import NEVER
 from simulations.trace import IntArray, TokenArray
+
+N_PROBED = 101
+"""Arrivals that are looked at beforehand."""
+
+CHOSEN = "chosen"
+"""The variable of DuckDB that holds what `served_by` may be."""
 
 BATCH_ROWS = 1 << 18
 """Rows that leave DuckDB at a time; larger gains nothing and costs memory."""
@@ -36,6 +42,9 @@ class Cells:
         cached_tokens, thinking_tokens, status: c0, c1, ... or None.
         zero_output_failed: whether no output means that the request failed.
         blank_is_none: whether empty cached and thinking tokens mean none.
+        served_by: cell that is looked up in the variable `CHOSEN`, where rows are chosen.
+        requests: of how many requests a row is the sum, else None.
+        has_means: whether token counts are means of those, not sums.
     """
 
     arrival: str
@@ -48,6 +57,9 @@ class Cells:
     status: str | None = None
     zero_output_failed: bool = False
     blank_is_none: bool = False
+    served_by: str | None = None
+    requests: str | None = None
+    has_means: bool = False
 
     @property
     def tokens(self) -> list[str]:
@@ -56,8 +68,9 @@ class Cells:
 
     @property
     def numbers(self) -> list[str]:
-        """The fields that are numbers: tokens, and the status where there is one."""
-        return self.tokens if self.status is None else [*self.tokens, "status"]
+        """The fields that are numbers: tokens, and what else there is."""
+        others = ("requests", "status")
+        return self.tokens + [name for name in others if getattr(self, name) is not None]
 
     @property
     def rules(self) -> list[Rule]:
@@ -67,6 +80,8 @@ class Cells:
             arrival_must_be=self.clock.must_be,
             has_status=self.status is not None,
             zero_output_failed=self.zero_output_failed,
+            has_choice=self.served_by is not None,
+            has_sums=self.requests is not None,
         )
 
     def of(self, subject: str) -> str:
@@ -81,21 +96,25 @@ class Rows:
     Args:
         arrival_ticks: int64[n] after `Cells.zero`, in the file's order.
         input_tokens, output_tokens, cached_tokens: int32[n]; cached is None without a column,
-            output includes thinking.
+            output includes thinking. int64 where a row is a sum.
+        requests: int64[n], where a row is a sum.
         broken: (rule, rows that broke it) for each rule that was broken.
         first_broken: (ordinal, rule) of the first few, counted from 0; failures are not among them.
     """
 
     arrival_ticks: IntArray
-    input_tokens: TokenArray
-    output_tokens: TokenArray
-    cached_tokens: TokenArray | None
+    input_tokens: TokenArray | IntArray
+    output_tokens: TokenArray | IntArray
+    cached_tokens: TokenArray | IntArray | None
     broken: Sequence[tuple[Rule, int]]
     first_broken: Sequence[tuple[int, Rule]]
+    requests: IntArray | None = None
 
 
 def probe(table: Table, cell: str, clocks: Sequence[Clock]) -> tuple[Clock, int, str] | None:
-    """Return the first clock that reads the first readable cell, that instant, and its text.
+    """Return the first clock that reads the first readable cell, a usual instant, and its text.
+
+    The instant is the median of the first few, so that one that is far off does not make the others so.
 
     None if no cell of the column can be read by any of them.
     """
@@ -103,33 +122,50 @@ def probe(table: Table, cell: str, clocks: Sequence[Clock]) -> tuple[Clock, int,
     readable = " OR ".join(f"({instant}) IS NOT NULL" for instant in instants)
     selected = ", ".join(f"CAST({instant} AS VARCHAR)" for instant in instants)
     found = table.rows(
-        f"SELECT {selected}, CAST({cell} AS VARCHAR) FROM {table.scan} WHERE {readable} LIMIT 1"
+        f"SELECT {selected}, CAST({cell} AS VARCHAR) FROM {table.scan} WHERE {readable} LIMIT {N_PROBED}"
     )
-    for *read, text in found:
-        for clock, instant in zip(clocks, read, strict=True):
-            if instant is not None:
-                with localcontext(prec=60):
-                    return clock, int(Decimal(instant).scaleb(clock.decimals)), text
-    return None
+    if not found:
+        return None
+    *first, text = found[0]
+    place = next(at for at, instant in enumerate(first) if instant is not None)
+    with localcontext(prec=60):
+        usual = sorted(Decimal(row[place]) for row in found if row[place] is not None)
+        clock = clocks[place]
+        return clock, int(usual[(len(usual) - 1) // 2].scaleb(clock.decimals)), text
 
 
-def extract(table: Table, cells: Cells, *, n_examples: int) -> Rows:
+def extract(
+    table: Table, cells: Cells, *, n_examples: int, progress: Callable[[int], object]
+) -> Rows:
     """Return every row of a file as whole numbers.
 
     Args:
         n_examples: how many bad rows to remember.
+        progress: called now and then with the rows read so far.
     """
     judged_by = cells.rules
-    arrivals = _Growing(np.int64)
-    tokens = {name: _Growing(np.int32) for name in cells.tokens if name != "thinking_tokens"}
+    only_requests = (
+        cells.status is None
+        and cells.served_by is None
+        and cells.requests is None
+        and not cells.zero_output_failed
+    )
+    n_rows = table.n_rows or 0
+    arrivals = _Growing(np.int64, n_rows)
+    names = [name for name in cells.tokens if name != "thinking_tokens"]
+    if cells.requests is None:
+        tokens = {name: _Growing(np.int32, n_rows) for name in names}
+    else:
+        tokens = {name: _Growing(np.int64, n_rows) for name in [*names, "requests"]}
     n_read = 0
     n_broken = np.zeros(1 + len(judged_by), np.int64)
-    is_fault = np.array([False, *(not rule.is_failure for rule in judged_by)])
+    is_fault = np.array([False, *(rule.kind == "bad" for rule in judged_by)])
     first_broken: list[tuple[int, Rule]] = []
     for batch in _batches(table, cells):
-        verdict = judge(batch, judged_by)
         kept: Any = slice(None)
-        if verdict.any():
+        is_good = only_requests and is_plain(batch, cells.tokens)
+        verdict = None if is_good else judge(batch, judged_by)
+        if verdict is not None and verdict.any():
             kept = verdict == 0
             n_broken += np.bincount(verdict, minlength=len(n_broken))
             wrong = np.flatnonzero(is_fault[verdict])
@@ -140,7 +176,8 @@ def extract(table: Table, cells: Cells, *, n_examples: int) -> Rows:
         arrivals.extend(batch["arrival_ticks"][kept])
         for name, column in tokens.items():
             column.extend(batch[name][kept])
-        n_read += len(verdict)
+        n_read += len(batch["arrival_fault"])
+        progress(n_read)
     columns = {name: column.finish() for name, column in tokens.items()}
     counts = zip(judged_by, n_broken[1:].tolist(), strict=True)
     return Rows(
@@ -150,6 +187,7 @@ def extract(table: Table, cells: Cells, *, n_examples: int) -> Rows:
         columns.get("cached_tokens"),
         [(rule, count) for rule, count in counts if count],
         first_broken,
+        columns.get("requests"),
     )
 
 
@@ -170,13 +208,20 @@ def _batches(table: Table, cells: Cells) -> Iterator[dict[str, npt.NDArray[Any]]
         blank = 0.0 if may_be_blank else MISSING
         otherwise = f"CASE WHEN {cell} IS NULL THEN {blank!r}::DOUBLE ELSE 'nan'::DOUBLE END"
         fields += f", coalesce(TRY_CAST({cell} AS DOUBLE), {otherwise}) AS {name}"
+    chosen = ""
+    if cells.served_by is not None:
+        fields += (
+            f", CASE WHEN list_contains(getvariable('{CHOSEN}'), CAST({cells.served_by} AS VARCHAR)) "
+            "THEN 1::DOUBLE ELSE 0::DOUBLE END AS served_by"
+        )
+        chosen = ", served_by"
     fault = (
         f"CASE WHEN {_near(cells)} THEN 0 WHEN NOT is_sound THEN {BROKEN_LINE} WHEN {cells.arrival} IS NULL THEN 1 "
         "WHEN arrival IS NULL THEN 2 ELSE 3 END"
     )
     query = (
         f"WITH fields AS (SELECT {table.is_sound} AS is_sound, {cells.arrival}, {fields} FROM {table.scan}) "
-        f"SELECT arrival, CAST({fault} AS UTINYINT) AS arrival_fault, {', '.join(cells.numbers)} "
+        f"SELECT arrival, CAST({fault} AS UTINYINT) AS arrival_fault, {', '.join(cells.numbers)}{chosen} "
         "FROM fields"
     )
     for batch in table.batches(query, BATCH_ROWS):
@@ -186,6 +231,11 @@ def _batches(table: Table, cells: Cells) -> Iterator[dict[str, npt.NDArray[Any]]
             # modulo 2^64, the distance from zero is right wherever it fits into 64 bits.
             instants = instants[::2]
         columns = {name: _values(batch.column(name), np.float64) for name in cells.numbers}
+        if chosen:
+            columns["served_by"] = _values(batch.column("served_by"), np.float64)
+        if cells.has_means:
+            for name in cells.tokens:
+                columns[name] = _sums(columns[name], columns["requests"])
         columns["arrival_ticks"] = (
             instants - _low_half(cells.zero)
         ) * cells.clock.ticks_per_instant
@@ -198,6 +248,15 @@ def _values(column: Any, dtype: type) -> npt.NDArray[Any]:
     width = column.type.bit_width // 8
     n_words = len(column) * width // np.dtype(dtype).itemsize
     return np.frombuffer(column.buffers()[1], dtype, count=n_words, offset=column.offset * width)
+
+
+def _sums(
+    means: npt.NDArray[np.float64], requests: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return means times requests in whole tokens; what is no mean stays as it is."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        good = (means >= 0) & (requests >= 0) & np.isfinite(means)
+        return np.where(good, np.rint(means * requests), means)
 
 
 def _low_half(number: int) -> np.int64:
@@ -227,11 +286,13 @@ class _Growing:
     """An array that is appended to; a quarter of it is spare at most."""
 
     dtype: Any
+    expected: int
     values: npt.NDArray[Any] = field(init=False)
     used: int = 0
 
     def __post_init__(self) -> None:
-        self.values = np.empty(0, self.dtype)
+        # numpy fills what an array grows by, which costs as much as reading it.
+        self.values = np.empty(self.expected, self.dtype)
 
     def extend(self, part: npt.NDArray[Any]) -> None:
         end = self.used + len(part)

@@ -6,12 +6,9 @@ the header. DuckDB formats in a folder of its own; the file appears whole or not
 
 from __future__ import annotations
 
-import gzip
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import Literal
 
 import duckdb
 import numpy as np
@@ -20,22 +17,23 @@ from simulations.errors import TraceError
 from simulations.ingest.database import EXTENT_KEY, literal, private_database
 from simulations.ingest.extent import Extent
 from simulations.ingest.shown import shown
+from simulations.ingest.whole import whole
 from simulations.ticks import TICKS_PER_S
 from simulations.trace import Trace
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 
-GZIP_LEVEL = 4
-"""Three times as fast as the default of 6, for files that are 4 % larger."""
 
-
-def write_trace(trace: Trace, path: str | Path) -> None:
+def write_trace(
+    trace: Trace, path: str | Path, *, container: Literal["csv", "parquet"] | None = None
+) -> None:
     """Write a trace as CSV, gzipped CSV or Parquet, as the file's suffix says.
 
     The same trace gives the same bytes: no clock, no name goes into them.
 
     Args:
         path: ends in .csv, .csv.gz or .parquet; an existing file is replaced.
+        container: instead of what the suffix says; then any name will do.
 
     Raises:
         TraceError: another suffix, or the folder cannot be written to.
@@ -52,7 +50,7 @@ def write_trace(trace: Trace, path: str | Path) -> None:
     <BLANKLINE>
     """
     path = Path(path)
-    if not path.name.endswith(SUFFIXES):
+    if container is None and not path.name.endswith(SUFFIXES):
         raise TraceError(
             f"{shown(path)}: a trace is written to a file that ends in .csv, .csv.gz or .parquet"
         )
@@ -65,13 +63,8 @@ def write_trace(trace: Trace, path: str | Path) -> None:
     if trace.cached_tokens.any():
         requests["cached_tokens"] = trace.cached_tokens
     names = ", ".join(list(requests)[1:])
-    decimals = _decimals(trace)
-    # Exact: a decimal of 8 + 11 places holds every tick below 1.46 years.
-    arrival_s = (
-        "CAST(CAST(arrival_ticks AS DECIMAL(19, 0)) * CAST(0.00000000001 AS DECIMAL(11, 11)) "
-        f"AS DECIMAL({8 + decimals}, {decimals}))"
-    )
-    is_parquet = path.name.endswith(".parquet")
+    arrival_s = exact_seconds(trace)
+    is_parquet = (container or path.suffix) in ("parquet", ".parquet")
     how = f"FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{EXTENT_KEY}: '{extent}'}}"
     if not is_parquet:
         how = "FORMAT csv, HEADER true"
@@ -84,34 +77,18 @@ def write_trace(trace: Trace, path: str | Path) -> None:
             )
         except duckdb.Error as error:
             raise TraceError(f"{shown(path)} cannot be written: {shown(error)}") from None
-        with rows.open("rb") as written, _whole(path) as file:
+        with rows.open("rb") as written, whole(path) as file:
             if not is_parquet:
                 file.write(f"# {extent}\n".encode())
             shutil.copyfileobj(written, file, 1 << 20)
 
 
-def _decimals(trace: Trace) -> int:
-    """Return the fewest decimals (at least 1) in which every arrival is exact."""
+def exact_seconds(trace: Trace) -> str:
+    """Return SQL that turns `arrival_ticks` into seconds with as many decimals as all need."""
     grain = int(np.gcd.reduce(trace.arrival_ticks)) or TICKS_PER_S
-    return next(places for places in range(1, 12) if grain % 10 ** (11 - places) == 0)
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[IO[bytes]]:
-    """Yield a file that takes its name only when all is written; gzipped if the name says so."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        with unfinished.open("wb") as raw:
-            if path.name.endswith(".gz"):
-                with gzip.GzipFile(
-                    "", "wb", compresslevel=GZIP_LEVEL, fileobj=raw, mtime=0
-                ) as packed:
-                    yield packed  # type: ignore[misc]
-            else:
-                yield raw
-        unfinished.replace(path)
-    except OSError as error:
-        raise TraceError(f"{shown(path)} cannot be written: {error.strerror}") from None
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
+    decimals = next(places for places in range(1, 12) if grain % 10 ** (11 - places) == 0)
+    # Exact: a decimal of 8 + 11 places holds every tick below 1.46 years.
+    return (
+        "CAST(CAST(arrival_ticks AS DECIMAL(19, 0)) * CAST(0.00000000001 AS DECIMAL(11, 11)) "
+        f"AS DECIMAL({8 + decimals}, {decimals}))"
+    )

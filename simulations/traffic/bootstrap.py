@@ -62,7 +62,7 @@ class Bootstrap:
     or later. Holes of the recording are gaps, not idle time: no block comes out of one.
 
     Args:
-        trace: the recording.
+        trace: the recording; to be resampled it must span some time.
         block_s: length of a block, > 0; None for a twentieth of the recording, 1 to 30 minutes (assumed:
             longer than bursts, shorter than the swing of a day).
         wander_s: how far a block may come from, >= 0; None for three blocks (assumed).
@@ -83,8 +83,6 @@ class Bootstrap:
     wander_s: float | None = None
 
     def __post_init__(self) -> None:
-        if self.trace.span_ticks == 0:
-            raise TraceError("the trace spans no time, so there are no blocks to resample")
         for name, least in (("block_s", 1e-3), ("wander_s", 0.0)):
             value = getattr(self, name)
             if value is not None and not least <= value < math.inf:
@@ -119,6 +117,8 @@ class Bootstrap:
         Raises:
             TraceError: nothing arrived.
         """
+        if self.trace.span_ticks == 0:
+            raise TraceError("the trace spans no time, so there are no blocks to resample")
         days = stream(seed, replication, Purpose.BLOCKS)
         random = stream(seed, replication + (copy << 32), Purpose.BLOCKS) if copy else days
         blocks = list(self._blocks(days, random))

@@ -1,22 +1,30 @@
-"""What traffic to generate, as data, and the TOML file that says it.
-
-A key of the file is a field here; nothing has a meaning that is not in one of these classes.
-"""
+"""What traffic to generate, as data. Nothing here reads, writes or draws."""
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import reduce
+
+import numpy as np
+import numpy.typing as npt
 
 from simulations.errors import TraceError
 from simulations.ticks import NEVER, TICKS_PER_S
 from simulations.trace import MAX_REQUEST_TOKENS
+from simulations.traffic.bursts import Bursts
+from simulations.traffic.clients import Client, Clients, require_whole
+from simulations.traffic.dependence import require_rank_correlation
+from simulations.traffic.events import Event
 from simulations.traffic.lengths import LogNormal
-from simulations.traffic.seasonal import DAY_S, SeasonalRate
+from simulations.traffic.operational import Clock, clock_of
+from simulations.traffic.quantiles import QuantileTable
+from simulations.traffic.seasonal import DAY_S, WEEK_S, SeasonalRate
+from simulations.traffic.stepped import SteppedRate
+
+MOST_GROWTH = 100.0
+"""A hundredfold a week is a mistake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +33,18 @@ class Description:
 
     Args:
         duration_s: length of the recording, 1 s to 1.46 years.
-        rate: when requests arrive.
+        rate: when requests arrive, before growth and events; the mean over bursts and clients.
         input, output: how long they are.
         cached_fraction: share of every input that needs no prefill, 0 to below 1.
         start: what clock and calendar say at the beginning; hours and weekends are of its own
             offset, UTC if it has none. Without it, a Monday 00:00 without a date.
         seed: >= 0; the same seed gives the same requests.
         name: what the trace is called.
+        growth_per_week_fraction: above -1; 0.02 makes each moment of a week 1.02 times the one a week before.
+        events: what multiplies the rate for a while.
+        bursts: how requests cluster; of each of `Clients` that has bursts.
+        clients: who sends; a law, a list whose shares add up to 1, or nobody in particular.
+        rank_correlation: Spearman's, of input and output, -1 to 1.
 
     Raises:
         TraceError: a number is out of its range.
@@ -42,13 +55,18 @@ class Description:
     """
 
     duration_s: float
-    rate: SeasonalRate
-    input: LogNormal
-    output: LogNormal
+    rate: SeasonalRate | SteppedRate
+    input: LogNormal | QuantileTable
+    output: LogNormal | QuantileTable
     cached_fraction: float = 0.0
     start: datetime | None = None
     seed: int = 0
     name: str = "generated"
+    growth_per_week_fraction: float = 0.0
+    events: tuple[Event, ...] = ()
+    bursts: Bursts = field(default_factory=Bursts)
+    clients: Clients | tuple[Client, ...] = ()
+    rank_correlation: float = 0.0
 
     def __post_init__(self) -> None:
         limit_s = NEVER // TICKS_PER_S
@@ -68,6 +86,22 @@ class Description:
             )
         if self.seed < 0:
             raise TraceError(f"seed is {self.seed}; must be >= 0")
+        if not -1 < self.growth_per_week_fraction <= MOST_GROWTH:
+            raise TraceError(
+                f"growth_per_week_fraction is {self.growth_per_week_fraction}; must be above -1 and "
+                f"at most {MOST_GROWTH:g}"
+            )
+        for event in self.events:
+            if event.at_s >= self.duration_s:
+                raise TraceError(
+                    f"event {event.name!r} begins at {event.at_s:g} s; the recording ends at "
+                    f"{self.duration_s:g} s"
+                )
+        if isinstance(self.clients, tuple) and self.clients:
+            require_whole(self.clients)
+            if self.bursts != Bursts():
+                raise TraceError("[bursts] is there beside [[client]]; give each client its own")
+        require_rank_correlation(self.rank_correlation)
 
     @property
     def start_week_s(self) -> float:
@@ -87,133 +121,38 @@ class Description:
         since = start - datetime(1970, 1, 1, tzinfo=UTC)
         return ((since.days * DAY_S + since.seconds) * 1_000_000 + since.microseconds) * 1000
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether requests are Poisson at a rate that only the clock and the calendar change."""
+        return (
+            isinstance(self.rate, SeasonalRate)
+            and self.growth_per_week_fraction == 0
+            and not self.events
+            and self.bursts == Bursts()
+            and not self.clients
+        )
 
-def load_description(path: str | Path) -> Description:
-    """Return what a TOML file describes.
+    def rate_per_s(self, t_s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the expected rate at times [n] in seconds after the beginning, growth and events in it.
 
-    Raises:
-        TraceError: the file cannot be read, or a key is unknown, missing or out of its range; the
-            text names table.key, the value and the rule.
+        >>> lengths = LogNormal(100, 1.0)
+        >>> launch = Event(600.0, 60.0, 3.0)
+        >>> launched = Description(3600.0, SeasonalRate(2.0), lengths, lengths, events=(launch,))
+        >>> launched.rate_per_s(np.array([0.0, 630.0])).tolist()
+        [2.0, 6.0]
+        """
+        if isinstance(self.rate, SteppedRate):
+            rate = self.rate.per_s(t_s, start_week_s=self.start_week_s)
+        else:
+            rate = self.rate.per_s(self.start_week_s + t_s)
+        if self.growth_per_week_fraction:
+            rate = rate * (1 + self.growth_per_week_fraction) ** (t_s / WEEK_S)
+        return reduce(lambda so_far, event: so_far * event.factor_at(t_s), self.events, rate)
 
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     file = Path(folder, "calm.toml")
-    ...     _ = file.write_text('''
-    ...         duration_s = 3600
-    ...         [rate]
-    ...         weekday_mean_per_s = 2.0
-    ...         [input]
-    ...         median_tokens = 500
-    ...         p95_tokens = 4000
-    ...         [output]
-    ...         mean_tokens = 200
-    ...         sigma = 0.8
-    ...     ''')
-    ...     load_description(file).rate.weekday_mean_per_s
-    2.0
-    """
-    path = Path(path)
-    try:
-        with path.open("rb") as file:
-            document = tomllib.load(file)
-    except OSError as error:
-        raise TraceError(f"{path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise TraceError(f"{path} is not TOML: {error}") from None
-    try:
-        return _description(document, path.stem)
-    except TraceError as error:
-        raise TraceError(f"{path}: {error}") from None
-
-
-_Made = TypeVar("_Made")
-
-_TABLES = ("rate", "input", "output")
-_LENGTHS = {
-    "median_tokens": float,
-    "p95_tokens": float,
-    "mean_tokens": float,
-    "sigma": float,
-    "min_tokens": int,
-    "max_tokens": int,
-}
-
-
-def _description(document: Mapping[str, Any], name: str) -> Description:
-    tables = {table: document.get(table) for table in _TABLES}
-    for table, content in tables.items():
-        if not isinstance(content, dict):
-            raise TraceError(f"table [{table}] is missing")
-    top = _taken(
-        {key: value for key, value in document.items() if key not in _TABLES},
-        "",
-        {"name": str, "seed": int, "start": datetime, "duration_s": float},
-        required=("duration_s",),
-    )
-    rate = _taken(
-        tables["rate"],
-        "rate.",
-        {
-            "weekday_mean_per_s": float,
-            "daily_amplitude": float,
-            "peak_hour": float,
-            "weekend_factor": float,
-        },
-        required=("weekday_mean_per_s",),
-    )
-    inputs = _taken(tables["input"], "input.", _LENGTHS | {"cached_fraction": float})
-    cached_fraction = inputs.pop("cached_fraction", 0.0)
-    outputs = _taken(tables["output"], "output.", _LENGTHS)
-    return Description(
-        rate=_within("rate.", SeasonalRate, **rate),
-        input=_lengths("input", inputs),
-        output=_lengths("output", outputs),
-        cached_fraction=cached_fraction,
-        **{"name": name, **top},
-    )
-
-
-def _lengths(table: str, given: Mapping[str, Any]) -> LogNormal:
-    shape = {key for key in given if key not in ("min_tokens", "max_tokens")}
-    makers = {
-        ("median_tokens", "p95_tokens"): LogNormal.from_p95,
-        ("mean_tokens", "sigma"): LogNormal.from_mean,
-    }
-    for keys, make in makers.items():
-        if shape == set(keys):
-            return _within(f"{table}.", make, **given)
-    raise TraceError(
-        f"[{table}] has {', '.join(sorted(shape)) or 'neither'}; must have median_tokens and "
-        "p95_tokens, or mean_tokens and sigma"
-    )
-
-
-def _within(prefix: str, make: Callable[..., _Made], **given: Any) -> _Made:
-    """Return what `make` makes of a table, whose name comes before the key in an error."""
-    try:
-        return make(**given)
-    except TraceError as error:
-        raise TraceError(f"{prefix}{error}") from None
-
-
-def _taken(
-    table: Any, prefix: str, keys: Mapping[str, type], *, required: tuple[str, ...] = ()
-) -> dict[str, Any]:
-    """Return a table's values, each of the type that its key asks for."""
-    for key in table:
-        if key not in keys:
-            raise TraceError(f"{prefix}{key} is unknown; known are {', '.join(keys)}")
-    for key in required:
-        if key not in table:
-            raise TraceError(f"{prefix}{key} is missing")
-    return {key: _typed(f"{prefix}{key}", value, keys[key]) for key, value in table.items()}
-
-
-def _typed(key: str, value: Any, kind: type) -> Any:
-    if kind is datetime and isinstance(value, date):
-        return value if isinstance(value, datetime) else datetime.combine(value, time())
-    fits = isinstance(value, (int, float) if kind is float else kind)
-    if not fits or isinstance(value, bool):
-        words = {float: "a number", int: "a whole number", str: "a text", datetime: "a date"}
-        raise TraceError(f"{key} is {value!r}; must be {words[kind]}")
-    return value
+    def clock(self) -> Clock:
+        """Return operational time: expected requests up to each moment."""
+        edges: Sequence[npt.NDArray[np.float64]] = [event.edges_s() for event in self.events]
+        if isinstance(self.rate, SteppedRate):
+            steps = self.rate.edges_s(self.duration_s, start_week_s=self.start_week_s)
+            edges = [*edges, steps]
+        return clock_of(self.rate_per_s, self.duration_s, edges)

@@ -16,17 +16,25 @@ class Purpose(IntEnum):
     ARRIVALS = 0
     INPUT = 1
     OUTPUT = 2
+    PHASES = 3
+    CLIENTS = 4
+    FORECAST = 5
+    RESAMPLING = 6
+    WITHIN_BUCKET = 10
     BLOCKS = 20
     THINNING = 21
     ENDPOINT = 22
 
 
-def stream(seed: int, replication: int, purpose: Purpose) -> np.random.Generator:
+def stream(seed: int, replication: int, purpose: Purpose, *which: int) -> np.random.Generator:
     """Return the random numbers of one purpose.
+
+    Args:
+        which: of several that have the purpose, such as the client.
 
     >>> a = stream(1, 0, Purpose.INPUT).random()
     >>> a == stream(1, 0, Purpose.INPUT).random(), a == stream(1, 1, Purpose.INPUT).random()
     (True, False)
     """
-    key = (replication, int(purpose))
+    key = (replication, int(purpose), *which)
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))

@@ -1,5 +1,6 @@
 """One file a format: which columns it has and where that is known from."""
 
+from simulations.ingest.formats.aggregate import AGGREGATE
 from simulations.ingest.formats.azure import AZURE
 from simulations.ingest.formats.bailian import BAILIAN
 from simulations.ingest.formats.burstgpt import BURSTGPT
@@ -18,6 +19,7 @@ from simulations.ingest.formats.slosizer import SLOSIZER
 from simulations.ingest.formats.vidur import VIDUR
 
 __all__ = [
+    "AGGREGATE",
     "AZURE",
     "BAILIAN",
     "BURSTGPT",

@@ -15,4 +15,5 @@ BURSTGPT = Layout(
     "Response tokens",
     unit="s",
     zero_output_failed=True,
+    served_by="Model",
 )

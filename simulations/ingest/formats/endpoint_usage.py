@@ -12,4 +12,6 @@ ENDPOINT_USAGE = Layout(
     "input_token_count",
     "output_token_count",
     status="status_code",
+    note="'request_time' is taken as the arrival, as it is when a request was received",
+    served_by="served_entity_id",
 )

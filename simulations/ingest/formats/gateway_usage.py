@@ -6,5 +6,12 @@ Source: docs.databricks.com, ai-gateway/usage-tracking-beta, read 2026-11-22.
 from simulations.ingest.layout import Layout
 
 GATEWAY_USAGE = Layout(
-    "gateway_usage", "event_time", "input_tokens", "output_tokens", status="status_code"
+    "gateway_usage",
+    "event_time",
+    "input_tokens",
+    "output_tokens",
+    status="status_code",
+    note="'event_time' is taken as the arrival: no other column says when a request came; if it is "
+    "when the answer was done, bursts are smeared by what answers took",
+    served_by="endpoint_name",
 )

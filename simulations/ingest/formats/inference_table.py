@@ -11,7 +11,7 @@ from simulations.ingest.layout import Layout
 from simulations.ingest.payload import CACHED_TOKENS, COMPLETION_TOKENS, PROMPT_TOKENS, RESPONSE
 
 
-def _layout(arrival: str, unit: str | None) -> Layout:
+def _layout(arrival: str, unit: str | None, why: str) -> Layout:
     return Layout(
         "inference_table",
         arrival,
@@ -20,12 +20,26 @@ def _layout(arrival: str, unit: str | None) -> Layout:
         CACHED_TOKENS,
         unit=unit,
         status="status_code",
+        note=f"{arrival!r} is taken as the arrival{why}",
+        served_by="served_entity_id",
         blank_is_none=True,
         payload=RESPONSE,
         sampled="sampling_fraction",
     )
 
 
-INFERENCE_TABLE = _layout("request_time", None)
-GATEWAY_TABLE = _layout("event_time", None)
-LEGACY_TABLE = _layout("timestamp_ms", "ms")
+INFERENCE_TABLE = _layout(
+    "request_time",
+    None,
+    ", as it is when a request was received; token counts are those of 'response'",
+)
+GATEWAY_TABLE = _layout(
+    "event_time",
+    None,
+    ": no other column says when a request came; token counts are those of 'response'",
+)
+LEGACY_TABLE = _layout(
+    "timestamp_ms",
+    "ms",
+    ", as it is when a request was received, in milliseconds; token counts are those of 'response'",
+)

@@ -1,0 +1,162 @@
+"""The receipt: what was done to an endpoint, step by step, written before and after each of them.
+
+`Journal` keeps one on disk, whole at every moment, so that whatever stops the process leaves what to resume
+from, and adds a line to an audit file that is only ever appended to.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from planner import files
+from planner.endpoint.clock import Clock, stamp
+from simulations.errors import InputError
+
+SCHEMA_VERSION = 1
+AUDIT_NAME = "audit.jsonl"
+
+NEW, SENDING, SENT, DONE = "new", "sending", "sent", "done"
+"""How far it came: nothing sent; perhaps sent; answered or seen to be taken; through."""
+
+
+def begun(plan: Mapping[str, Any], *, version: str) -> dict[str, Any]:
+    """Return the receipt of a plan of which nothing is done yet."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "ptplan_version": version,
+        "plan_sha256": plan["sha256"],
+        "endpoint": plan["endpoint"],
+        "host": plan["host"],
+        "state": "in_progress",
+        "phase": NEW,
+        "steps": [],
+        "sends": 0,
+        "endpoint_id": None,
+        "conflict": None,
+        "failure": None,
+        "readback": None,
+        "before": plan["before"],
+        "burst": dict(plan["burst"]),
+        "resume": None,
+        "plan": dict(plan),
+    }
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return a receipt from its file.
+
+    Raises:
+        InputError: it is no receipt, was changed after it was written, or is of a newer version.
+    """
+    return require_receipt(files.read(path, what="the receipt.json of `ptplan apply`"), str(path))
+
+
+def require_receipt(data: dict[str, Any], where: str) -> dict[str, Any]:
+    """Return the data of a receipt, or refuse it."""
+    if "plan_sha256" not in data or "steps" not in data:
+        raise InputError(f"{where} is no receipt; give the receipt.json of `ptplan apply`")
+    if data["schema_version"] != SCHEMA_VERSION:
+        raise InputError(
+            f"{where} has schema version {data['schema_version']!r}, and this ptplan reads {SCHEMA_VERSION}"
+        )
+    return data
+
+
+class Journal:
+    """A receipt on disk.
+
+    Args:
+        path: where it is kept; the audit file lies beside it.
+        data: the receipt.
+        clock: for the time of each step.
+        verb: what is being done, for the audit file.
+    """
+
+    def __init__(self, path: Path, data: dict[str, Any], clock: Clock, *, verb: str) -> None:
+        self.path = path
+        self.data = {key: value for key, value in data.items() if key != "sha256"}
+        self.data["resume"] = f"ptplan apply {path}"
+        self._clock = clock
+        self._verb = verb
+
+    def step(self, what: str, result: str, **changes: Any) -> None:
+        """Write down a step, and what it changes in the receipt."""
+        step = {"at": stamp(self._clock.time()), "what": what, "result": result}
+        self.data = {**self.data, **changes, "steps": [*self.data["steps"], step]}
+        self.data["resume"] = (
+            None if self.data["state"] == "applied" else f"ptplan apply {self.path}"
+        )
+        self.write()
+
+    def write(self) -> None:
+        """Put the receipt in place, whole."""
+        files.write(self.path, files.to_json(self.sealed()))
+
+    def sealed(self) -> dict[str, Any]:
+        """Return the receipt with its checksum."""
+        return {**self.data, "sha256": files.checksum(self.data)}
+
+    def audit(self, outcome: str) -> None:
+        """Append one line that says who did what to which endpoint, and how it ended."""
+        plan = self.data["plan"]
+        line = {
+            "at": stamp(self._clock.time()),
+            "who": _who(),
+            "what": self._verb,
+            "action": plan["action"],
+            "endpoint": plan["endpoint"],
+            "host": plan["host"],
+            "plan_sha256": plan["sha256"],
+            "state": self.data["state"],
+            "outcome": outcome,
+            "receipt": str(self.path),
+        }
+        text = json.dumps(line, ensure_ascii=True) + "\n"
+        path = self.path.with_name(AUDIT_NAME)
+        try:
+            # One write in append mode: two processes at once do not mix their lines.
+            handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            try:
+                os.write(handle, text.encode())
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise InputError(
+                f"{path} cannot be appended to: {error.strerror or error}; the receipt {self.path} is complete"
+            ) from error
+
+
+def make_room(path: Path, plan_sha256: str) -> Path | None:
+    """Move the finished receipt of another plan aside, so that its before-image is not lost.
+
+    Returns:
+        where it lies now, or None if nothing was in the way.
+
+    Raises:
+        InputError: the receipt there is of an apply that is not finished, or it is no receipt.
+    """
+    if not path.exists():
+        return None
+    there = read(path)
+    if there["plan_sha256"] == plan_sha256:
+        return None
+    if there["state"] == "in_progress":
+        raise InputError(
+            f"{path} is the receipt of another apply that is not finished; resume it with `ptplan apply {path}`, or "
+            "choose another --out"
+        )
+    aside = path.with_name(f"{path.stem}-{there['plan_sha256'][:12]}{path.suffix}")
+    path.rename(aside)
+    return aside
+
+
+def _who() -> str:
+    with suppress(OSError, KeyError):
+        return getpass.getuser()
+    return "unknown"

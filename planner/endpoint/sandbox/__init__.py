@@ -1,0 +1,1 @@
+"""A local workspace that speaks the serving-endpoints API, to rehearse in before production."""

@@ -1,0 +1,601 @@
+"""The commands that act on a workspace: ask, plan, apply, verify, roll back, emit.
+
+Thin over `planner.endpoint`: files and flags in, a prompt, exit codes out. Heavy imports are inside the commands.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from planner.flags import Config, Form, GroupedCommand, Json, Quiet, takes
+from simulations.errors import InputError, PtplanError, Refused, Stopped
+
+WORKSPACE, SAFETY = "Workspace", "Safety"
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+def _option(help_text: str, panel: str, *names: str, metavar: str | None = None) -> Any:
+    return typer.Option(
+        *names, help=help_text, rich_help_panel=panel, metavar=metavar, show_default=False
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceFlags:
+    """Which workspace; a token is never a flag, since every user of the machine can read those."""
+
+    profile: Annotated[str | None, _option("of ~/.databrickscfg", WORKSPACE, metavar="NAME")] = None
+    host: Annotated[
+        str | None, _option("its address [as databricks-sdk finds it]", WORKSPACE, metavar="URL")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class WishFlags:
+    """What a recommendation leaves open, and how its plan is made."""
+
+    endpoint: Annotated[
+        str | None,
+        _option("name of the endpoint [the recommendation's]", WORKSPACE, metavar="NAME"),
+    ] = None
+    model_version: Annotated[
+        str | None, _option("version of the model [the recommendation's]", WORKSPACE, metavar="N")
+    ] = None
+    entity: Annotated[
+        str | None,
+        _option("which served entity to change, where it is not plain", WORKSPACE, metavar="NAME"),
+    ] = None
+    burst: Annotated[
+        list[str] | None,
+        _option(
+            "for model units: may it burst beyond them; repeatable as ENTITY=on|off",
+            WORKSPACE,
+            metavar="on|off",
+        ),
+    ] = None
+    receipt: Annotated[
+        Path | None,
+        _option("of the last apply, which states --burst", WORKSPACE, metavar="FILE"),
+    ] = None
+    valid_for: Annotated[
+        str | None, _option("until the plan expires [24h]", SAFETY, metavar="DURATION")
+    ] = None
+    max_cost_increase: Annotated[
+        str | None,
+        _option("more trips the rule cost-up [50%]", SAFETY, metavar="SHARE"),
+    ] = None
+
+
+AutoApprove = Annotated[
+    bool, typer.Option("--auto-approve", help="do not ask", rich_help_panel=SAFETY)
+]
+Force = Annotated[
+    bool,
+    typer.Option(
+        "--force",
+        help="although a safety rule trips; never although stale or expired",
+        rich_help_panel=SAFETY,
+    ),
+]
+Timeout = Annotated[
+    str, typer.Option(help="how long to wait until it is ready", metavar="DURATION")
+]
+PlanForm = Annotated[
+    str,
+    typer.Option(
+        "--output",
+        "-o",
+        help="text, json, or markdown for a pull request",
+        rich_help_panel="Output",
+        metavar="text|json|markdown",
+    ),
+]
+
+
+@app.command(cls=GroupedCommand)
+@takes(WorkspaceFlags)
+def chunk(
+    model: Annotated[str, typer.Argument(help="in Unity Catalog", show_default=False)],
+    version: Annotated[str, typer.Argument(help="of the model", show_default=False)],
+    *,
+    config: Config = None,
+    json: Json = False,
+    output: Form = "text",
+    workspace: WorkspaceFlags,
+) -> None:
+    """Ask the workspace whether a model can be provisioned, and in what steps."""
+    from planner import files, terminal, terminal_plan
+    from planner.endpoint.eligibility import ask
+
+    as_json = _form(json, output) == "json"
+    found = ask(_connect(workspace), model, version)
+    if as_json:
+        terminal.show_text(files.to_json(found.as_dict()))
+    else:
+        terminal_plan.show_eligibility(found)
+
+
+@app.command(cls=GroupedCommand)
+@takes(WishFlags, WorkspaceFlags)
+def plan(
+    recommendation: Annotated[
+        Path,
+        typer.Argument(help="a recommendation.json", metavar="RECOMMENDATION", show_default=False),
+    ],
+    *,
+    out: Annotated[Path, typer.Option(help="the plan", metavar="FILE")] = Path("plan.json"),
+    detailed_exitcode: Annotated[
+        bool,
+        typer.Option("--detailed-exitcode", help="2 if there is something to change"),
+    ] = False,
+    config: Config = None,
+    json: Json = False,
+    output: PlanForm = "text",
+    wish: WishFlags,
+    workspace: WorkspaceFlags,
+) -> None:
+    """Show the exact change against the live endpoint, and write it down; change nothing."""
+    from planner import artifacts, files, terminal, terminal_plan
+
+    form = _form(json, output, also="markdown")
+    files.require_writable(out.parent)
+    made = _planned(artifacts.read(recommendation), wish, _connect(workspace))
+    text = files.to_json(made)
+    files.write(out, text)
+    if form == "json":
+        terminal.show_text(text)
+    elif form == "markdown":
+        terminal.show_text(terminal_plan.markdown(made))
+    else:
+        terminal_plan.show_plan(made)
+        terminal.show_lines([f"written: {out}"])
+    if made["action"] == "blocked":
+        raise typer.Exit(4)
+    if detailed_exitcode and made["action"] != "no_op":
+        raise typer.Exit(2)
+
+
+@app.command(cls=GroupedCommand)
+@takes(WishFlags, WorkspaceFlags)
+def apply(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="a plan; a recommendation, planned now; or a receipt, to go on from",
+            metavar="PLAN|RECOMMENDATION|RECEIPT",
+            show_default=False,
+        ),
+    ],
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="the receipt [receipt.json]", metavar="FILE", show_default=False),
+    ] = None,
+    timeout: Timeout = "60m",
+    auto_approve: AutoApprove = False,
+    force: Force = False,
+    config: Config = None,
+    json: Json = False,
+    output: Form = "text",
+    quiet: Quiet = False,
+    wish: WishFlags,
+    workspace: WorkspaceFlags,
+) -> None:
+    """Show the plan, ask, send exactly that, wait until it is ready, and read it back."""
+    from planner import files, terminal, terminal_plan
+    from planner.endpoint import plans, receipts
+    from planner.endpoint.rollout import require_current
+
+    as_json = _form(json, output) == "json"
+    timeout_s = _duration(timeout, "--timeout")
+    data = files.read(file, what="a plan, a recommendation or a receipt")
+    if "plan_sha256" in data:
+        _only_with_recommendation(wish, "a receipt")
+        receipt = receipts.require_receipt(data, str(file))
+        if out not in (None, file):
+            raise InputError(
+                f"--out is {out}, and a receipt is carried on where it lies; leave --out away"
+            )
+        if not as_json:
+            terminal_plan.show_steps(receipt)
+        _carry_out(
+            _connect(workspace),
+            receipt,
+            file,
+            timeout_s,
+            verb="apply",
+            as_json=as_json,
+            quiet=quiet,
+        )
+        return
+    out = out or Path("receipt.json")
+    files.require_writable(out.parent)
+    connected = _connect(workspace)
+    if "action" in data:
+        _only_with_recommendation(wish, "a plan")
+        made = plans.require_plan(data, str(file))
+    else:
+        from planner import artifacts
+
+        made = _planned(artifacts.read(file), wish, connected)
+    if made["host"] != connected.host:
+        raise Refused(
+            f"the plan is for {made['host']}, and this is {connected.host}; nothing was sent; check --host and --profile"
+        )
+    before = receipts.read(out) if out.exists() else None
+    if before is not None and before["plan_sha256"] == made["sha256"] and before["phase"] != "new":
+        # The same plan again: go on, or find that nothing is left to do.
+        _carry_out(connected, before, out, timeout_s, verb="apply", as_json=as_json, quiet=quiet)
+        return
+    live = connected.get(made["endpoint"])
+    if not as_json:
+        terminal_plan.show_plan(made)
+    if require_current(made, live, _now()):
+        if before is not None:
+            # A receipt that may be wanted for going back is not replaced by one that did nothing.
+            terminal.show_text(
+                files.to_json(before)
+                if as_json
+                else f"{made['endpoint']}: already as planned; nothing to do\n"
+            )
+            return
+    else:
+        _approve(made, auto_approve=auto_approve, force=force, verb="apply")
+    _begin(connected, made, out, timeout_s, verb="apply", as_json=as_json, quiet=quiet)
+
+
+@app.command(cls=GroupedCommand)
+@takes(WorkspaceFlags)
+def verify(
+    receipt: Annotated[
+        Path, typer.Argument(help="of an apply", metavar="RECEIPT", show_default=False)
+    ],
+    *,
+    config: Config = None,
+    json: Json = False,
+    output: Form = "text",
+    workspace: WorkspaceFlags,
+) -> None:
+    """Say whether the live endpoint still equals what was applied; exit code 2 if not."""
+    from planner import files, terminal, terminal_plan
+    from planner.endpoint import receipts
+    from planner.endpoint.drift import drift
+
+    as_json = _form(json, output) == "json"
+    data = receipts.read(receipt)
+    connected = _connect(workspace)
+    _require_host(data, connected)
+    found = drift(data, connected.get(data["endpoint"]))
+    if as_json:
+        terminal.show_text(files.to_json(found.as_dict()))
+    else:
+        terminal_plan.show_drift(data, found, str(receipt))
+    if found.drifted:
+        raise typer.Exit(2)
+
+
+@app.command(cls=GroupedCommand)
+@takes(WorkspaceFlags)
+def rollback(
+    receipt: Annotated[
+        Path, typer.Argument(help="of an apply", metavar="RECEIPT", show_default=False)
+    ],
+    *,
+    out: Annotated[Path, typer.Option(help="the receipt of going back", metavar="FILE")] = Path(
+        "rollback.json"
+    ),
+    burst: Annotated[
+        list[str] | None,
+        _option("for model units: could it burst before", WORKSPACE, metavar="on|off"),
+    ] = None,
+    max_cost_increase: Annotated[
+        str | None, _option("more trips the rule cost-up [50%]", SAFETY, metavar="SHARE")
+    ] = None,
+    timeout: Timeout = "60m",
+    auto_approve: AutoApprove = False,
+    force: Force = False,
+    config: Config = None,
+    json: Json = False,
+    output: Form = "text",
+    quiet: Quiet = False,
+    workspace: WorkspaceFlags,
+) -> None:
+    """Put back the configuration from before; by the same rules as apply. Deletes nothing."""
+    from planner import files, terminal_plan
+    from planner.endpoint import receipts
+    from planner.endpoint.rollback import create_text, plan_rollback
+    from planner.endpoint.rollout import require_current
+
+    as_json = _form(json, output) == "json"
+    timeout_s = _duration(timeout, "--timeout")
+    data = receipts.read(receipt)
+    if data["plan"]["action"] == "create":
+        raise Refused(create_text(data["plan"]))
+    if out.absolute() == receipt.absolute():
+        raise InputError(f"--out is {out}, the receipt that is rolled back; choose another")
+    files.require_writable(out.parent)
+    connected = _connect(workspace)
+    live = connected.get(data["endpoint"])
+    terms = _terms(connected.host, burst=burst, max_cost_increase=max_cost_increase, valid_for="1h")
+    made = plan_rollback(data, live, terms)
+    if not as_json:
+        terminal_plan.show_plan(made)
+    if not require_current(made, live, _now()):
+        _approve(made, auto_approve=auto_approve, force=force, verb="rollback")
+    _begin(connected, made, out, timeout_s, verb="rollback", as_json=as_json, quiet=quiet)
+
+
+@app.command(cls=GroupedCommand)
+def emit(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="a recommendation (create) or a plan (create or update)",
+            metavar="RECOMMENDATION|PLAN",
+            show_default=False,
+        ),
+    ],
+    *,
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="what the request is wanted as",
+            metavar="rest|curl|requests|sdk|mlflow|terraform|bundle|cli|console",
+        ),
+    ] = "rest",
+    endpoint: Annotated[
+        str | None,
+        _option("name of the endpoint [the recommendation's]", WORKSPACE, metavar="NAME"),
+    ] = None,
+    model_version: Annotated[
+        str | None, _option("version of the model [the recommendation's]", WORKSPACE, metavar="N")
+    ] = None,
+    burst: Annotated[
+        str | None,
+        _option("for model units, with a recommendation", WORKSPACE, metavar="on|off"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="write it [to stdout]", metavar="FILE", show_default=False)
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Print the request in the form that your tooling wants; send nothing."""
+    from planner import files, terminal
+    from planner.endpoint import emit as emitting
+    from planner.endpoint import plans
+    from planner.endpoint.wish import wish_of
+
+    data = files.read(file, what="a recommendation or a plan")
+    if "plan_sha256" in data:
+        raise InputError(f"{file} is a receipt; give the plan or the recommendation")
+    if "action" in data:
+        if endpoint or model_version or burst:
+            raise InputError(
+                "a plan is emitted as it is; leave --endpoint, --model-version and --burst away"
+            )
+        wanted = emitting.from_plan(plans.require_plan(data, str(file)))
+    else:
+        from planner import artifacts
+
+        wish = wish_of(artifacts.read(file), endpoint=endpoint, model_version=model_version)
+        said = _bursts([burst] if burst else None).get("")
+        wanted = emitting.from_wish(wish, burst=said)
+    text = emitting.emit(wanted, form)
+    if out is None:
+        terminal.show_text(text)
+    else:
+        files.write(out, text)
+        terminal.show_lines([f"written: {out}"])
+
+
+# ------------------------------------------------------------------------------------------ the pieces
+
+
+def _connect(flags: WorkspaceFlags) -> Any:
+    from planner.endpoint.client import Workspace
+
+    return Workspace(host=flags.host, profile=flags.profile)
+
+
+def _planned(data: dict[str, Any], flags: WishFlags, connected: Any) -> dict[str, Any]:
+    """Return the plan for a recommendation, made against what is live now."""
+    from planner.endpoint import receipts
+    from planner.endpoint.planning import plan_live
+    from planner.endpoint.wish import wish_of
+
+    wish = wish_of(data, endpoint=flags.endpoint, model_version=flags.model_version)
+    known: dict[str, bool] = {}
+    if flags.receipt is not None:
+        receipt = receipts.read(flags.receipt)
+        _require_host(receipt, connected)
+        if receipt["endpoint"] != wish.endpoint:
+            raise InputError(
+                f"--receipt {flags.receipt} is for {receipt['endpoint']} and not for {wish.endpoint}"
+            )
+        if receipt["state"] == "applied":
+            known = dict(receipt["burst"])
+    terms = _terms(
+        connected.host,
+        entity=flags.entity,
+        burst=flags.burst,
+        known_burst=known,
+        valid_for=flags.valid_for,
+        max_cost_increase=flags.max_cost_increase,
+    )
+    return plan_live(wish, connected, terms)
+
+
+def _terms(
+    host: str,
+    *,
+    entity: str | None = None,
+    burst: list[str] | None = None,
+    known_burst: dict[str, bool] | None = None,
+    valid_for: str | None = None,
+    max_cost_increase: str | None = None,
+) -> Any:
+    from planner.endpoint import plans, safety
+
+    return plans.Terms(
+        host=host,
+        now=_now(),
+        version=_version(),
+        entity=entity,
+        burst=_bursts(burst),
+        known_burst=known_burst or {},
+        valid_s=plans.VALID_S if valid_for is None else _duration(valid_for, "--valid-for"),
+        most_cost_increase=(
+            safety.MOST_COST_INCREASE if max_cost_increase is None else _increase(max_cost_increase)
+        ),
+    )
+
+
+def _increase(text: str) -> float:
+    """Return a share that may be above 100 %."""
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share < 1e6:
+        raise InputError(f"--max-cost-increase is {text!r}; must be a share such as 50% or 0.5")
+    return share
+
+
+def _bursts(given: list[str] | None) -> dict[str, bool]:
+    found = {}
+    for text in given or []:
+        name, equals, value = text.rpartition("=")
+        if value not in ("on", "off") or (equals and not name):
+            raise InputError(f"--burst is {text!r}; must be on or off, or ENTITY=on|off")
+        found[name] = value == "on"
+    return found
+
+
+def _approve(made: dict[str, Any], *, auto_approve: bool, force: bool, verb: str) -> None:
+    """Ask, unless told not to.
+
+    Raises:
+        Refused: a safety rule trips, and it is not forced.
+        InputError: the answer is no, or nobody is there to answer.
+    """
+    from planner.endpoint.rollout import require_safe
+
+    require_safe(made, force=force)
+    if auto_approve:
+        return
+    name = made["endpoint"]
+    wanted = name if made["safety"] else "yes"
+    what = f"the endpoint's name, {name}," if made["safety"] else "yes"
+    sys.stderr.write(f"{verb} this to {name} on {made['host']}? Type {what} to go on: ")
+    sys.stderr.flush()
+    answer = sys.stdin.readline()
+    if not answer:
+        sys.stderr.write("\n")
+        raise InputError("nobody answered, so nothing was sent; in a script give --auto-approve")
+    if answer.strip() != wanted:
+        raise InputError("not approved; nothing was sent")
+
+
+def _begin(
+    connected: Any,
+    made: dict[str, Any],
+    path: Path,
+    timeout_s: float,
+    *,
+    verb: str,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Carry out a plan of which nothing is done yet."""
+    from planner import terminal
+    from planner.endpoint import receipts
+
+    aside = receipts.make_room(path, made["sha256"])
+    if aside is not None and not as_json:
+        terminal.show_lines([f"the receipt that was at {path} is now {aside}"])
+    receipt = receipts.begun(made, version=_version())
+    _carry_out(connected, receipt, path, timeout_s, verb=verb, as_json=as_json, quiet=quiet)
+
+
+def _carry_out(
+    connected: Any,
+    receipt: dict[str, Any],
+    path: Path,
+    timeout_s: float,
+    *,
+    verb: str,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    from planner import files, terminal, terminal_plan
+    from planner.endpoint.clock import SystemClock
+    from planner.endpoint.receipts import Journal
+    from planner.endpoint.rollout import carry_out
+
+    clock = SystemClock()
+    journal = Journal(path, receipt, clock, verb=verb)
+    try:
+        with terminal.progress(quiet=quiet or as_json) as tell:
+            done = carry_out(connected, journal, clock=clock, timeout_s=timeout_s, tell=tell)
+    except KeyboardInterrupt:
+        raise Stopped(f"stopped; to go on: ptplan apply {path}") from None
+    except PtplanError:
+        if as_json and path.exists():
+            terminal.show_text(files.to_json(journal.sealed()))
+        raise
+    if as_json:
+        terminal.show_text(files.to_json(done))
+    else:
+        terminal_plan.show_receipt(done, str(path))
+
+
+def _only_with_recommendation(flags: WishFlags, what: str) -> None:
+    """Refuse flags that would change what was reviewed."""
+    given = [
+        "--" + name.replace("_", "-")
+        for name in WishFlags.__dataclass_fields__
+        if getattr(flags, name) is not None
+    ]
+    if given:
+        raise InputError(
+            f"{what} is applied as it was reviewed; leave {', '.join(given)} away, or plan again with it"
+        )
+
+
+def _require_host(receipt: dict[str, Any], connected: Any) -> None:
+    if receipt["host"] != connected.host:
+        raise Refused(
+            f"the receipt is for {receipt['host']}, and this is {connected.host}; check --host and --profile"
+        )
+
+
+def _duration(text: str, name: str) -> float:
+    from planner.quantities import parse_duration
+
+    return parse_duration(text, name=name)
+
+
+def _form(json: bool, output: str, *, also: str | None = None) -> str:
+    allowed = ["text", "json"] + ([also] if also else [])
+    if output not in allowed:
+        raise InputError(f"--output is {output!r}; must be {' or '.join(allowed)}")
+    return "json" if json else output
+
+
+def _now() -> float:
+    from planner.endpoint.clock import SystemClock
+
+    return SystemClock().time()
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    return metadata.version("ptplan")

@@ -1,0 +1,280 @@
+"""What plan, apply, verify and rollback print: a plan as lines and as a Markdown block, the steps of a receipt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from planner import terminal
+from planner.endpoint.drift import Drift
+from planner.endpoint.eligibility import Eligibility
+from planner.endpoint.images import Difference
+from planner.endpoint.rollback import create_text
+from planner.line import one_line
+from planner.terminal import Line
+from reports import numbers
+
+TITLES = {
+    "create": "create",
+    "update": "change",
+    "no_op": "leave as it is",
+    "blocked": "blocked",
+}
+SUMMARIES = {
+    "create": "Plan: 1 endpoint to create, 0 to change.",
+    "update": "Plan: 0 endpoints to create, 1 to change.",
+    "no_op": "No changes: the endpoint already is as recommended.",
+    "blocked": "Blocked: nothing can be applied.",
+}
+STYLES = {"create": "green", "update": "yellow", "no_op": "", "blocked": "bold red"}
+ARROW = "\N{RIGHTWARDS ARROW}"
+
+
+def show_eligibility(found: Eligibility) -> None:
+    """Print what a workspace says of a model."""
+    name = f"{found.model} version {found.version}"
+    if found.kind == "token_chunks":
+        lines = [
+            f"{name}: chunk of {numbers.tokens_per_s(found.chunk_tokens_per_s)}",
+            f"  recommend with --model {found.model}:{found.version} --chunk-tokens-per-s {found.chunk_tokens_per_s}",
+        ]
+    elif found.kind == "model_units":
+        lines = [
+            f"{name}: sold in model units; the workspace does not say in what steps",
+            "  asked for tokens/s it answers 'not eligible for Provisioned Throughput'",
+        ]
+    else:
+        lines = [f"{name}: not eligible for provisioned throughput"]
+    if found.dbus is not None:
+        lines.append(f"  {found.dbus:g} DBU/h per chunk: --dbu-per-chunk-hour {found.dbus:g}")
+    terminal.show_lines(lines[:1])
+    for line in lines[1:]:
+        terminal.print_lines(terminal.console(), [(line, "")])
+
+
+def show_plan(plan: Mapping[str, Any]) -> None:
+    """Print a plan as its reviewer reads it."""
+    out = terminal.console()
+    width = terminal.width_of(out)
+    action = plan["action"]
+    back = (plan["source"] or {}).get("kind") == "rollback"
+    head = f"{plan['endpoint']} on {plan['host']}: " + (
+        "roll back" if back and action == "update" else TITLES[action]
+    )
+    lines: list[Line] = [(one_line(head), f"bold {STYLES[action]}".strip())]
+    lines += _diff_lines(plan["diff"], width)
+    for label, text in _facts(plan):
+        lines += terminal.labelled_lines(label, text, width)
+    for reason in plan["blocked"]:
+        lines += terminal.wrapped_lines(f"! {reason}", width, hanging=2, style="bold red")
+    for rule in plan["safety"]:
+        lines += terminal.wrapped_lines(
+            f"! {rule['rule']}: {rule['text']}", width, hanging=2, style="bold yellow"
+        )
+    for note in plan["notes"]:
+        lines += terminal.wrapped_lines(f"! {note}", width, hanging=2)
+    if plan["safety"]:
+        lines += terminal.wrapped_lines(
+            "A safety rule trips: apply needs --force, and the endpoint's name typed.", width
+        )
+    summary = SUMMARIES[action]
+    if back and action == "no_op":
+        summary = "No changes: the endpoint already is as it was before."
+    terminal.print_lines(out, [*lines, (summary, "bold"), ("", "")])
+
+
+def _diff_lines(diff: Sequence[Mapping[str, Any]], width: int) -> Iterator[Line]:
+    """Yield the fields that change, below what they are fields of, each with its reason if it has one."""
+    shown = None
+    for one in diff:
+        where, _, name = one["path"].rpartition(".")
+        if where != shown:
+            shown = where
+            if where:
+                yield f"  {one_line(where)}", ""
+        mark = "+" if one["before"] is None else "-" if one["after"] is None else "~"
+        text = f"{mark} {one_line(name)}: {_change_text(one)}"
+        if one.get("reason"):
+            text += f" ({one['reason']})"
+        for line, style in terminal.wrapped_lines(
+            text, width - 4, hanging=4, style=_mark_style(mark)
+        ):
+            yield f"    {line}", style
+
+
+def show_steps(receipt: Mapping[str, Any]) -> None:
+    """Print what a receipt tells so far."""
+    terminal.show_lines([f"{receipt['endpoint']} on {receipt['host']}: going on from the receipt"])
+    for step in receipt["steps"]:
+        terminal.show_lines([f"  {step['at']}  {step['what']}: {step['result']}"])
+
+
+def show_receipt(receipt: Mapping[str, Any], path: str) -> None:
+    """Print how an apply ended."""
+    last = receipt["steps"][-1]["result"]
+    lines = [f"{receipt['endpoint']}: {last}"]
+    if "nothing to do" in last:
+        terminal.show_lines(lines)
+        return
+    lines.append(f"written: {path}, audit.jsonl")
+    if receipt["plan"]["action"] == "update":
+        lines.append(f"to check later: ptplan verify {path}; to go back: ptplan rollback {path}")
+    elif receipt["plan"]["action"] == "create":
+        lines.append(f"to check later: ptplan verify {path}. {create_text(receipt['plan'])}.")
+    terminal.show_lines(lines)
+
+
+def show_drift(receipt: Mapping[str, Any], found: Drift, path: str) -> None:
+    """Print whether an endpoint still is as applied."""
+    at = receipt["steps"][-1]["at"]
+    name = f"{receipt['endpoint']} on {receipt['host']}"
+    if found.drifted:
+        terminal.show_lines([f"{name}: DRIFTED from what was applied at {at}"])
+        out = terminal.console()
+        rows = [one._asdict() for one in found.differences]
+        terminal.print_lines(out, [*_diff_lines(rows, terminal.width_of(out)), ("", "")])
+    else:
+        terminal.show_lines([f"{name}: as applied at {at}"])
+    if found.notes:
+        terminal.show_lines(list(found.notes), mark="!")
+    if found.drifted:
+        back = (
+            f"; to go back to what was before the apply: ptplan rollback {path}"
+            if receipt["plan"]["action"] == "update"
+            else ""
+        )
+        terminal.show_lines(
+            [
+                f"to put back what was applied: plan again from its recommendation, and apply that{back}"
+            ]
+        )
+
+
+def markdown(plan: Mapping[str, Any]) -> str:
+    """Return a plan as a block for a pull request."""
+    action = plan["action"]
+    lines = [f"### ptplan: {TITLES[action]} `{plan['endpoint']}`", ""]
+    if plan["diff"]:
+        lines += ["| field | before | after | why |", "|---|---|---|---|"]
+        lines += [
+            f"| `{_cell(one['path'])}` | {_cell(_value(one['before']))} | {_cell(_value(one['after']))} | "
+            f"{_cell(one['reason'])} |"
+            for one in plan["diff"]
+        ]
+        lines.append("")
+    lines += [
+        f"- **{label}**: {_cell(text)}" if label else f"- {_cell(text)}"
+        for label, text in _facts(plan)
+    ]
+    lines += [f"- **blocked**: {_cell(reason)}" for reason in plan["blocked"]]
+    lines += [f"- **safety rule {rule['rule']}**: {_cell(rule['text'])}" for rule in plan["safety"]]
+    lines += [f"- {_cell(note)}" for note in plan["notes"]]
+    lines += ["", f"{SUMMARIES[action]} Plan `{plan['sha256'][:12]}`."]
+    return "\n".join(lines) + "\n"
+
+
+def _facts(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what stands below the diff, each with its label."""
+    if plan["kept_entities"]:
+        names = ", ".join(plan["kept_entities"])
+        yield (
+            "kept",
+            f"other served entities, as they are: {names}",
+        )
+    if plan["unknown_keys"]:
+        yield (
+            "kept",
+            f"fields unknown to ptplan, sent back as they came: {', '.join(plan['unknown_keys'])}",
+        )
+    if plan["cost_delta"]:
+        yield from _cost_facts(plan["cost_delta"], plan["action"])
+    if plan["predicted"]:
+        yield from _predicted_facts(plan["predicted"])
+    if plan["request"]:
+        yield "request", f"{plan['request']['method']} {plan['request']['path']}"
+        moved = (
+            ""
+            if plan["config_version"] is None
+            else f", while config_version is {plan['config_version']}"
+        )
+        yield "valid", f"until {plan['expires_at']}{moved}"
+
+
+def _cost_facts(cost: Mapping[str, Any], action: str) -> Iterator[tuple[str, str]]:
+    before, after, delta = cost["before"], cost["after"], cost["delta"]
+    if after["chunks_at_max"] is None:
+        return
+    if after["usd_per_hour_at_min"] is None:
+        yield (
+            "cost",
+            f"unknown: {cost['price_source']}; {numbers.count(after['chunks_at_min'])} to "
+            f"{numbers.counted(after['chunks_at_max'], 'chunk')}"
+            + (
+                ""
+                if action == "create" or before["chunks_at_max"] is None
+                else f", {numbers.count(before['chunks_at_min'])} to {numbers.count(before['chunks_at_max'])} now"
+            ),
+        )
+        return
+    yield (
+        "cost",
+        f"{_money(after['usd_per_hour_at_min'], after['usd_per_hour_at_max'])} an hour, "
+        f"{_money(after['usd_per_month_at_min'], after['usd_per_month_at_max'])} a month (minimum to maximum)",
+    )
+    if action != "create" and delta["usd_per_hour_at_min"] is not None:
+        yield (
+            "",
+            f"now {_money(before['usd_per_hour_at_min'], before['usd_per_hour_at_max'])} an hour; the minimum costs "
+            f"{_apart(delta['usd_per_hour_at_min'], delta['usd_per_month_at_min'])}, the maximum "
+            f"{_apart(delta['usd_per_hour_at_max'], delta['usd_per_month_at_max'])}",
+        )
+
+
+def _predicted_facts(predicted: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    reached = (predicted.get("attainment") or {}).get("all")
+    parts = []
+    if reached is not None:
+        parts.append(f"{numbers.percent(reached)} of requests within every limit")
+    if predicted.get("refused_fraction") is not None:
+        parts.append(f"{numbers.percent(predicted['refused_fraction'])} refused")
+    if predicted.get("usd_per_hour") is not None:
+        parts.append(
+            f"{numbers.usd(predicted['usd_per_hour'])} an hour, {numbers.usd(predicted['usd_per_month'])} a month"
+        )
+    if parts:
+        yield "predicted", f"{', '.join(parts)} ({predicted.get('confidence')})"
+
+
+def _money(low: float, high: float) -> str:
+    return numbers.usd(low) if low == high else f"{numbers.usd(low)} to {numbers.usd(high)}"
+
+
+def _apart(usd_per_hour: float, usd_per_month: float) -> str:
+    """Return how much more or less something costs."""
+    if usd_per_hour == 0:
+        return "the same"
+    word = "more" if usd_per_hour > 0 else "less"
+    return f"{numbers.usd(abs(usd_per_hour))} an hour {word} ({numbers.usd(abs(usd_per_month))} a month)"
+
+
+def _change_text(one: Mapping[str, Any] | Difference) -> str:
+    data = one if isinstance(one, Mapping) else one._asdict()
+    if data["before"] is None:
+        return _value(data["after"])
+    return f"{_value(data['before'])} {ARROW} {_value(data['after'])}"
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "(absent)"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return one_line(value)
+
+
+def _cell(text: str) -> str:
+    return one_line(text).replace("|", "\\|")
+
+
+def _mark_style(mark: str) -> str:
+    return {"+": "green", "-": "red", "~": "yellow"}[mark]

@@ -1,0 +1,227 @@
+"""The search for the server whose simulation meets the measurements: from several starts, whole first, then near.
+
+The misfit has steps (a count is a whole number, an iteration more or less) and valleys in which two numbers do
+each other's work, so nothing here asks for a slope: a population that evolves finds the valley, a simplex its
+floor, and counts are tried one by one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.optimize import differential_evolution, least_squares, minimize
+from scipy.stats import qmc
+
+from simulations.fit.comparison import Comparison, Posterior
+from simulations.fit.measurement import MeasuredLevel
+from simulations.fit.parameters import LIMITS, PARAMETERS, WIDEST, Candidate, Space, Vector
+from simulations.fit.replay import replay
+
+REQUESTS_IN_ALL = 2_000_000
+"""Requests that a whole search simulates, about; at least `FEWEST` evaluations whatever they cost."""
+
+FEWEST, MOST = 400, 3000
+
+STEPS = (0.7, 0.85, 0.94, 0.98, 1.02, 1.06, 1.17, 1.4)
+
+
+def search_whole(
+    comparison: Comparison, space: Space, *, guesses: list[Candidate], seed: int
+) -> Vector:
+    """Return the best point that a population found anywhere in a space.
+
+    Args:
+        comparison: what was measured.
+        space: what is searched for.
+        guesses: servers to begin with, beside evenly spread ones.
+        seed: of the population's draws.
+    """
+    posterior = comparison.posterior(space)
+    d = len(space)
+    evaluations = int(np.clip(REQUESTS_IN_ALL / comparison.n_simulated, FEWEST, MOST))
+    n_starts = int(np.clip(evaluations // 25, 4 * d, 12 * d))
+    spread = qmc.Sobol(d, seed=seed).random_base2(int(np.ceil(np.log2(n_starts))))
+    starts = 2.5 * (2.0 * spread[:n_starts] - 1.0)
+    for at, guess in enumerate(guesses[: len(starts)]):
+        starts[at] = np.clip(space.point(guess), -0.999 * WIDEST, 0.999 * WIDEST)
+    found = differential_evolution(
+        posterior,
+        [(-WIDEST, WIDEST)] * d,
+        init=starts,
+        maxiter=max(10, evaluations // len(starts) - 1),
+        seed=seed,
+        tol=1e-6,
+        atol=1e-3,
+        mutation=(0.4, 0.9),
+        polish=False,
+    )
+    return np.asarray(found.x, np.float64)
+
+
+def search(
+    comparison: Comparison, space: Space, *, guesses: list[Candidate], seed: int, n_starts: int
+) -> tuple[Vector, Comparison]:
+    """Return the best point of several searches, and the comparison in units of the errors it leaves.
+
+    Args:
+        comparison: what was measured, in units of the errors to begin with.
+        space: what is searched for.
+        guesses: servers to begin with, beside evenly spread ones.
+        seed: of the first search; the others follow.
+        n_starts: searches.
+    """
+    if comparison.is_smooth:
+        return _search_smooth(comparison, space, guesses=guesses)
+    posterior = comparison.posterior(space)
+    found = [
+        search_near(
+            posterior,
+            search_whole(comparison, space, guesses=guesses, seed=seed + turn),
+            rounds=1,
+        )
+        for turn in range(n_starts)
+    ]
+    x, _ = min(found, key=lambda point: point[1])
+    points = [point for point, _ in found] + _along_the_valley(comparison, space, x)
+    # One unit for all, or a loose fit would look like a good one.
+    comparison = comparison.rescaled(space.candidate(x))
+    posterior = comparison.posterior(space)
+    again = [search_near(posterior, point, rounds=1) for point in points]
+    x, _ = min(again, key=lambda point: point[1])
+    comparison = comparison.rescaled(space.candidate(x))
+    x, _ = search_near(comparison.posterior(space), x)
+    return x, comparison
+
+
+def _search_smooth(
+    comparison: Comparison, space: Space, *, guesses: list[Candidate]
+) -> tuple[Vector, Comparison]:
+    """Return the best point for figures of levels, which are dear to simulate and have slopes."""
+    starts = [space.point(guess) for guess in guesses] or [np.zeros(len(space))]
+    for turn in range(2):
+        posterior = comparison.posterior(space)
+        found = [walk_down(posterior, start) for start in starts]
+        x, best = min(found, key=lambda point: point[1])
+        if turn == 0:
+            comparison = comparison.rescaled(space.candidate(x))
+            starts = [x, *_along_the_valley(comparison, space, x)[::2]]
+    x, _ = _try_counts(comparison.posterior(space), x, best)
+    return x, comparison
+
+
+def walk_down(posterior: Posterior, start: Vector) -> tuple[Vector, float]:
+    """Return the best point down the slope from a start, and its misfit."""
+    found = least_squares(
+        posterior.residuals,
+        start,
+        bounds=(-WIDEST, WIDEST),
+        loss="soft_l1",
+        # Wide steps: over a smaller one a cohort more or less is the slope.
+        diff_step=np.minimum(0.02 / np.maximum(np.abs(start), 0.05), 0.4),
+        max_nfev=12,
+        ftol=1e-3,
+    )
+    return found.x, posterior(found.x)
+
+
+def _along_the_valley(comparison: Comparison, space: Space, x: Vector) -> list[Vector]:
+    """Return points at which sequences and their context share the same time in other ways.
+
+    While a server is full, its sequences and the context in them grow together, and a simplex does not find
+    the way from one explanation of an iteration's time to another.
+    """
+    candidate = space.candidate(x)
+    sequences, context = 0.0, 0.0
+    for part in comparison.parts:
+        one = part.measurement
+        if isinstance(one, MeasuredLevel):
+            users = float(one.users or 8)
+            tokens = one.shape.input_tokens + one.shape.output_tokens / 2
+            sequences, context = max(sequences, users), max(context, users * tokens)
+            continue
+        times = replay(one, candidate)
+        busy_s = np.nan_to_num(times.e2e_s - times.ttft_s)
+        span_s = max(float(np.nanmax(one.arrival_s + times.e2e_s)), 1e-9) * one.chunks
+        held = one.input_tokens + one.output_tokens / 2
+        sequences = max(sequences, float(busy_s.sum()) / span_s)
+        context = max(context, float((busy_s * held).sum()) / span_s)
+    if sequences <= 0 or context <= 0:
+        return []
+    whole_s = candidate.sequence_s * sequences + candidate.context_s * context
+    both = {"sequence_s", "context_s"} <= set(space.free)
+    return [
+        space.point(
+            replace(
+                candidate,
+                sequence_s=whole_s * (1 - share) / sequences,
+                context_s=whole_s * share / context,
+            )
+        )
+        for share in ((0.15, 0.4, 0.65, 0.9) if both else ())
+    ]
+
+
+def search_near(
+    posterior: Posterior, start: Vector, *, evaluations: int | None = None, rounds: int = 3
+) -> tuple[Vector, float]:
+    """Return the best point near a start, and its misfit.
+
+    Args:
+        posterior: what is to be made small.
+        start: where to begin.
+        evaluations: of one walk of the simplex; None for so many as the simulation allows.
+        rounds: walks, each followed by a look at other counts; fewer where nothing gets better.
+    """
+    d = len(start)
+    if evaluations is None:
+        evaluations = int(
+            np.clip(REQUESTS_IN_ALL / 8 / posterior.comparison.n_simulated, 60 * d, 160 * d)
+        )
+    x, best = np.asarray(start, np.float64), posterior(np.asarray(start, np.float64))
+    for turn in range(rounds):
+        before = best
+        size = 0.15 / (1 + turn)
+        simplex = np.vstack([x, x + size * np.diag(np.where(np.arange(d) % 2 == turn % 2, 1, -1))])
+        found = minimize(
+            posterior,
+            x,
+            method="Nelder-Mead",
+            options={
+                "initial_simplex": simplex,
+                "maxfev": evaluations,
+                "xatol": 1e-4,
+                "fatol": 1e-4,
+                "adaptive": True,
+            },
+        )
+        if found.fun < best:
+            x, best = found.x, float(found.fun)
+        x, best = _try_counts(posterior, x, best)
+        if before - best < 1e-3:
+            break
+    return x, best
+
+
+def _try_counts(posterior: Posterior, x: Vector, best: float) -> tuple[Vector, float]:
+    """Return the point with other counts, where they are better."""
+    space = posterior.space
+    for at, name in enumerate(space.free):
+        if name not in LIMITS:
+            continue
+        parameter = PARAMETERS[name]
+        improved = True
+        while improved:
+            improved = False
+            value = getattr(space.candidate(x), name)
+            for other in {value - 1, value + 1, *(round(value * step) for step in STEPS)}:
+                if other < 1 or other == value:
+                    continue
+                tried = x.copy()
+                tried[at] = np.clip(
+                    np.log(other / parameter.expected) / parameter.spread, -WIDEST, WIDEST
+                )
+                cost = posterior(tried)
+                if cost < best - 1e-6:
+                    x, best, improved = tried, cost, True
+    return x, best
