@@ -30,6 +30,7 @@ _HOMES = {
     "Tariff": "planner.offer",
     "TokenChunks": "simulations.capacity",
     "Trace": "simulations.trace",
+    "backtest": "planner.backtesting",
     "load_trace": "simulations.ingest",
     "make_offer": "planner.offer",
     "recommend": "planner.recommendation",

@@ -266,6 +266,101 @@ def recommend(
 
 @app.command(cls=GroupedCommand)
 @takes(TrafficFlags, ChangeFlags, ModelFlags, PromiseFlags, BehaviourFlags)
+def backtest(
+    workload: Workload,
+    *,
+    train: Annotated[
+        str | None,
+        typer.Option(help="to learn from [a third]", metavar="DURATION", show_default=False),
+    ] = None,
+    test: Annotated[
+        str | None,
+        typer.Option(
+            help="to judge on [a day, or a sixth]", metavar="DURATION", show_default=False
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="folder for backtest.json", metavar="DIR", show_default=False),
+    ] = None,
+    futures: Annotated[
+        int | None, typer.Option(help="futures to judge on [61]", show_default=False)
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="threads [one a core]", show_default=False)
+    ] = None,
+    allow_zero: Annotated[
+        bool, typer.Option("--allow-zero", help="consider scaling to zero")
+    ] = False,
+    current_min_chunks: Annotated[
+        int | None, typer.Option(help="of what runs now", show_default=False)
+    ] = None,
+    current_max_chunks: Annotated[
+        int | None, typer.Option(help="of what runs now", show_default=False)
+    ] = None,
+    config: Config = None,
+    json: Json = False,
+    output: Form = "text",
+    quiet: Quiet = False,
+    traffic: TrafficFlags,
+    change: ChangeFlags,
+    model: ModelFlags,
+    promise: PromiseFlags,
+    behaviour: BehaviourFlags,
+) -> None:
+    """Recommend on the past, judge on what came after, walking forward."""
+    from planner import artifacts, question, terminal, terminal_backtest
+    from planner.backtesting import backtest as walk_forward
+    from planner.backtesting import backtest_data
+    from planner.quantities import parse_duration
+    from simulations.trace import Trace
+    from simulations.traffic import generate as generate_traffic
+
+    as_json = _wants_json(json, output)
+    if out is not None:
+        artifacts.require_writable(out)
+    current = _both(
+        current_min_chunks, current_max_chunks, "--current-min-chunks", "--current-max-chunks"
+    )
+    offer = question.offer_of(model)
+    objective = question.objective_of(promise)
+    with terminal.progress(quiet=quiet or as_json) as tell:
+        source, requests = _traffic(workload, traffic, tell, seed=behaviour.seed)
+        trace = requests if isinstance(requests, Trace) else generate_traffic(requests)
+        _tell_compiling(tell)
+        made = walk_forward(
+            trace,
+            offer,
+            objective,
+            train_s=None if train is None else parse_duration(train, name="--train"),
+            test_s=None if test is None else parse_duration(test, name="--test"),
+            **question.behaviour_of(behaviour),
+            current=current,
+            start_chunks=behaviour.start_chunks,
+            allow_zero=allow_zero,
+            futures=futures,
+            change=question.change_of(change),
+            workers=workers,
+            seed=behaviour.seed or 0,
+            progress=tell,
+        )
+    text = artifacts.to_json(backtest_data(made))
+    if out is not None:
+        artifacts.write(out / "backtest.json", text)
+    if as_json:
+        terminal.show_text(text)
+    else:
+        terminal_backtest.show_backtest(f"{workload}: {trace!r}", made)
+        beyond = question.range_warnings(model, offer, trace)
+        terminal.show_lines([*source.notes, *beyond, *offer.warnings], mark="!")
+        if out is not None:
+            terminal.show_lines([f"written: {out / 'backtest.json'}"])
+    if not any(window.feasible for window in made.windows):
+        raise typer.Exit(3)
+
+
+@app.command(cls=GroupedCommand)
+@takes(TrafficFlags, ModelFlags, PromiseFlags, BehaviourFlags)
 def simulate(
     workload: Workload,
     *,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 CONFIDENCE = 0.95
 """Of the bound on the share of futures (one side) and of the intervals of figures (two sides)."""
@@ -34,6 +35,22 @@ def lowest_share(successes: int, futures: int) -> float:
     if successes == 0:
         return 0.0
     return float(betaincinv(successes, futures - successes + 1, 1 - CONFIDENCE))
+
+
+def share_interval(successes: int, trials: int) -> tuple[float, float]:
+    """Return between which shares the truth lies with 95 % confidence, on two sides; `trials` >= 1.
+
+    Clopper and Pearson 1934 again, exact for independent trials.
+
+    >>> [round(bound, 4) for bound in share_interval(3, 4)], share_interval(0, 1)[0], share_interval(1, 1)[1]
+    ([0.1941, 0.9937], 0.0, 1.0)
+    """
+    from scipy.special import betaincinv
+
+    tail, failures = (1 - CONFIDENCE) / 2, trials - successes
+    low = float(betaincinv(successes, failures + 1, tail)) if successes else 0.0
+    high = float(betaincinv(successes + 1, failures, 1 - tail)) if failures else 1.0
+    return low, high
 
 
 @lru_cache(maxsize=1024)
@@ -71,7 +88,7 @@ class Spread:
 
     Args:
         value: its mean, None where it is unknown in some future.
-        low, high: the 95 % interval of the mean (Student's t over futures), None for one future.
+        low, high: the 95 % interval of the mean over futures, None for one future.
         p05, p95: the spread over futures, nearest-rank, None for one future.
         unknown: futures in which it is not known, or never reached.
     """
@@ -98,15 +115,38 @@ def spread(values: Sequence[float | None]) -> Spread:
     n, mean = len(numbers), float(numbers.mean())
     if n == 1:
         return Spread(mean)
-    half = _students_t(n - 1) * float(numbers.std(ddof=1)) / n**0.5
+    error = float(numbers.std(ddof=1)) / n**0.5
+    below, above = _deviations(numbers, _students_t(n - 1))
     ordered = np.sort(numbers)
     return Spread(
         mean,
-        mean - half,
-        mean + half,
+        mean - below * error,
+        mean + above * error,
         float(ordered[max(0, -(-5 * n // 100) - 1)]),
         float(ordered[-(-95 * n // 100) - 1]),
     )
+
+
+def _deviations(numbers: npt.NDArray[np.float64], t: float) -> tuple[float, float]:
+    """Return how many standard errors the truth may lie below and above the mean: Student's t, for skewed figures.
+
+    Latencies and attainments are skewed over futures, and the plain interval then covers too little: of 20
+    futures at half load 91 % instead of 95 % (docs/validation/coverage.txt). The transformation of Hall 1992
+    (Journal of the Royal Statistical Society B 54) takes the skew out.
+    """
+    n, about = len(numbers), numbers - numbers.mean()
+    deviation = float((about**2).mean()) ** 0.5
+    if deviation == 0:
+        return t, t
+    skew = float(((about / deviation) ** 3).mean())
+    bend = skew / (3 * math.sqrt(n))
+    if abs(bend) < 1e-6:
+        return t, t
+
+    def undone(z: float) -> float:
+        return (float(np.cbrt(1 + 3 * bend * (z - bend / 2))) - 1) / bend
+
+    return undone(t), -undone(-t)
 
 
 @lru_cache(maxsize=256)

@@ -22,6 +22,7 @@ MODEL = ("--model", "system.ai.meta_llama_v3_1_8b_instruct")
 HOPELESS = ("--ttft-p95", "0.01ms")
 COMMANDS = (
     "recommend",
+    "backtest",
     "simulate",
     "describe",
     "convert",
@@ -111,6 +112,7 @@ def test_the_commands_are_these():
         (("advise",), "No such command 'advise'; see ptplan --help"),
         (("--loud",), "No such option: --loud; see ptplan --help"),
         (("recommend",), "Missing argument 'WORKLOAD'; see ptplan recommend --help"),
+        (("backtest",), "Missing argument 'WORKLOAD'; see ptplan backtest --help"),
         (("simulate",), "Missing argument 'WORKLOAD'; see ptplan simulate --help"),
         (("describe",), "Missing argument 'WORKLOAD'; see ptplan describe --help"),
         (("convert",), "Missing argument 'WORKLOAD'; see ptplan convert --help"),
@@ -187,7 +189,7 @@ def test_a_file_that_cannot_be_read_is_refused(command, flags, path, complaint, 
         (("--deadline", "soon"), "--deadline is 'soon'; must be a number with a unit"),
         (("--max-refused", "2"), "--max-refused is '2'; must be a share such as 0.1% or 0.001"),
         (("--max-refused", "101%"), "--max-refused is '101%'; must be a share"),
-        (("--futures", "2"), "futures is 2; this version judges on one future"),
+        (("--futures", "0"), "futures is 0; must be between 1 and 10000"),
         (("--columns", "arrival=when,input=b,output=c"), "there is no column 'when'; found arrived_at"),
         (("--columns", "arrival"), "--columns: 'arrival' must be written role=name"),
         (("--endpoint", "a b"), "endpoint name is 'a b'; must be 1 to 63 letters"),
@@ -308,7 +310,7 @@ def hill_flags(folder: Path) -> list[str]:
     flags = (
         "--model ml.own.model:7 --chunk-tokens-per-s 1200 --service service.toml --max-refused 1%"
     )
-    more = "--autoscaler scaler.toml --ttft-p95 2s --usd-per-chunk-hour 4 --out out"
+    more = "--autoscaler scaler.toml --ttft-p95 2s --usd-per-chunk-hour 4 --futures 1 --out out"
     return ["recommend", "hill.csv", *flags.split(), *more.split()]
 
 
@@ -454,7 +456,7 @@ def test_the_file_can_be_named(folder, undrawn):
     [
         ("speed = 3", "ptplan.toml: 'speed' is no flag of any command; see ptplan recommend --help"),
         ("[recommend]\nmin-chunks = 3", "ptplan.toml: 'min-chunks' in [recommend] is no flag of recommend"),
-        ("[advise]\nseed = 3", "ptplan.toml: [advise] is no command; commands are convert, describe, generate, recommend, simulate"),
+        ("[advise]\nseed = 3", "ptplan.toml: [advise] is no command; commands are backtest, convert, describe, generate, recommend, simulate"),
         ("seed = [3]", "ptplan.toml: seed is [3]; must be text, a number or true or false"),
         ("config = 'x.toml'", "ptplan.toml: 'config' is no flag of any command; see ptplan recommend --help"),
         ("workload = 'log.csv'", "ptplan.toml: 'workload' is no flag of any command; see ptplan recommend --help"),

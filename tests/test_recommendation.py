@@ -18,13 +18,15 @@ from planner import artifacts
 from planner.baselines import peak_minute_tokens_per_s
 from planner.objective import Objective
 from planner.offer import Offer, Tariff, make_offer
-from planner.recommendation import Recommendation, recommend
+from planner.recommendation import MOST_FUTURES, Recommendation
+from planner.recommendation import recommend as recommend_in_futures
 from planner.rendering import report_of
+from planner.search import Trial
 from reports.html import render_html
 from simulations.capacity import MAX_CHUNKS, ModelUnits, TokenChunks
 from simulations.engine import simulate
 from simulations.errors import InputError, ObjectiveError
-from simulations.outcome import Limit
+from simulations.outcome import Limit, Outcome
 from simulations.scenario import Admission, Autoscaler, Client, Overflow, Scenario, Service
 from simulations.trace import Trace
 
@@ -47,6 +49,17 @@ def half_an_hour() -> Trace:
     return Trace.build(arrival, [500] * n, [100] * n, span_s=1800)
 
 
+def recommend(*given, **more) -> Recommendation:
+    """Return what is recommended on the recording itself, unless told otherwise."""
+    return recommend_in_futures(*given, **({"futures": 1, "sensitivity": False} | more))
+
+
+def outcome_of(trial: Trial) -> Outcome:
+    """Return what was seen of a range that was run once."""
+    (outcome,) = trial.evidence.outcomes.values()
+    return outcome
+
+
 def offer_of_chunks(**more) -> Offer:
     given = {"chunk_tokens_per_s": CHUNK, "service": SERVICE, "tariff": TARIFF} | more
     return make_offer("ml.own.model", **given)
@@ -59,7 +72,7 @@ def example() -> Recommendation:
         offer_of_chunks(),
         PROMISE,
         autoscaler=SCALER,
-        current=(1, 4),
+        current=(1, 2),
         endpoint="chat",
     )
 
@@ -122,12 +135,21 @@ def test_the_answer_scales_and_is_the_cheapest_of_all_tried():
     ]
 
 
+@pytest.mark.parametrize("high", [3, 4, 5])
+def test_at_equal_cost_what_runs_now_stays(high):
+    """1..3, 1..4 and 1..5 cost the same here."""
+    made = recommend(
+        half_an_hour(), offer_of_chunks(), PROMISE, autoscaler=SCALER, current=(1, high)
+    )
+    assert made.capacity == TokenChunks(CHUNK, 1, high)
+
+
 def test_the_reasons_say_what_scaling_saves_and_why_nothing_cheaper_will_do():
     assert list(example().reasons) == [
         "A fixed 3 chunks is the smallest fixed size that keeps the promise; letting it scale saves 44.3 % of "
         "the chunk-hours.",
         "The next cheaper, 1 to 2 chunks, fails: 78.2 % within TTFT 2 s, 95 % promised, most of it from 15 min "
-        "after the start.",
+        "after the start, with a minute of 3.3 times the mean load.",
         "Every range up to 5 chunks was tried or costs more.",
     ]
 
@@ -173,7 +195,7 @@ def test_the_next_cheaper_is_the_dearest_that_fails_and_fails_as_it_says(made):
 @given(recommendations())
 def test_the_next_safer_is_the_cheapest_dearer_one_with_more_to_spare(made):
     def kept(trial):
-        return trial.outcome.attainment["all"].within
+        return outcome_of(trial).attainment["all"].within
 
     safer = [
         trial
@@ -203,6 +225,7 @@ def test_every_range_tried_is_in_table_and_file_alike(made):
             assert row.pop(f"attainment_{key}") == share
         assert row.pop("min_chunks") == expected["capacity"]["min_chunks"]
         assert row.pop("max_chunks") == expected["capacity"]["max_chunks"]
+        assert row.pop("futures") == expected["held_in"]["futures"] == 1
         for key in ("chosen", "feasible", "why"):
             assert row.pop(key) == expected[key]
         assert {k: None if v is None or v != v else v for k, v in row.items()} == figures
@@ -210,7 +233,7 @@ def test_every_range_tried_is_in_table_and_file_alike(made):
 
 def test_it_reads_well_in_a_terminal_and_in_a_notebook():
     made = example()
-    line = "1..3 chunks (1,200..3,600 tokens/s): 4,883 USD a month; keeps the promise in one future"
+    line = "1..3 chunks (1,200..3,600 tokens/s): 4,883 USD a month; keeps the promise; one future, no interval"
     assert repr(made) == f"Recommendation({line})"
     assert made._repr_html_().startswith(f"<p><b>Recommendation({line})</b></p><ul><li>A fixed 3")
 
@@ -247,24 +270,28 @@ def test_baselines_are_judged_on_the_same_traffic():
         "peak-minute arithmetic",
         "documentation's sample",
         "current configuration",
+        "fixed at the maximum",
+        "hybrid with spill",
         "pay-per-token",
     ]
     assert rows["peak-minute arithmetic"].capacity == TokenChunks(CHUNK, 3, 3)
     assert rows["documentation's sample"].capacity == TokenChunks(CHUNK, 2, 3)
-    assert rows["current configuration"].capacity == TokenChunks(CHUNK, 1, 4)
+    assert rows["current configuration"].capacity == TokenChunks(CHUNK, 1, 2)
+    assert rows["fixed at the maximum"].capacity == TokenChunks(CHUNK, 3, 3)
     tried = {(trial.min_chunks, trial.max_chunks): trial for trial in made.found.trials}
     for name, place in (
         ("peak-minute arithmetic", (3, 3)),
         ("documentation's sample", (2, 3)),
-        ("current configuration", (1, 4)),
+        ("current configuration", (1, 2)),
+        ("fixed at the maximum", (3, 3)),
     ):
-        assert rows[name].outcome == tried[place].outcome
+        assert rows[name].figures == tried[place].figures
         assert rows[name].holds == tried[place].verdict.holds
-        assert rows[name].usd_per_month == tried[place].outcome.usd_per_month
+        assert rows[name].usd_per_month == tried[place].usd_per_month
     n = len(made.trace)
     in_half_an_hour = n * 500 / 1e6 * 0.5 + n * 100 / 1e6 * 1.5
     assert rows["pay-per-token"].usd_per_month == pytest.approx(in_half_an_hour * 2 * 730)
-    assert rows["pay-per-token"].outcome is None
+    assert rows["pay-per-token"].figures is None
 
 
 def test_arithmetic_that_asks_for_more_than_can_be_had_is_only_told():
@@ -274,7 +301,7 @@ def test_arithmetic_that_asks_for_more_than_can_be_had_is_only_told():
         trace, offer_of_chunks(chunk_tokens_per_s=1), Objective((Limit("e2e", 50, 60.0),), 1.0)
     )
     row = made.baselines[0]
-    assert (row.name, row.capacity, row.outcome) == ("peak-minute arithmetic", None, None)
+    assert (row.name, row.capacity, row.figures) == ("peak-minute arithmetic", None, None)
     assert row.note == "5,001 chunks, too many to simulate"
     assert MAX_CHUNKS < 5001
 
@@ -333,7 +360,9 @@ def test_a_trace_with_a_date_says_when_the_next_cheaper_fails():
     made = recommend(
         replace(half_an_hour(), epoch_ns=epoch_ns), offer_of_chunks(), PROMISE, autoscaler=SCALER
     )
-    assert made.next_cheaper.when == "2026-03-01 12:15 in the log's clock"
+    assert made.next_cheaper.when == (
+        "2026-03-01 12:15 in the log's clock, with a minute of 3.3 times the mean load"
+    )
 
 
 def test_every_assumption_has_a_source():
@@ -343,9 +372,12 @@ def test_every_assumption_has_a_source():
 # Refusals
 
 
-def test_more_than_one_future_is_refused():
-    with pytest.raises(ObjectiveError, match="futures is 2; this version judges on one future"):
-        recommend(half_an_hour(), offer_of_chunks(), futures=2)
+@pytest.mark.parametrize("n", [0, -1, MOST_FUTURES + 1])
+def test_a_number_of_futures_out_of_its_range_is_refused(n):
+    with pytest.raises(
+        ObjectiveError, match=f"futures is {n}; must be between 1 and {MOST_FUTURES}"
+    ):
+        recommend(half_an_hour(), offer_of_chunks(), futures=n)
 
 
 @pytest.mark.parametrize("n", [1, 7])
@@ -405,17 +437,17 @@ def test_spilled_tokens_count_where_their_price_is_known():
 
     blind, seeing = answer(replace(TARIFF, input_price=None)), answer(TARIFF)
     assert blind.capacity == TokenChunks(CHUNK, 1, 1)
-    assert blind.chosen.outcome.usd_per_month is None
+    assert blind.chosen.usd_per_month is None
     spilling = replace(TARIFF, input_price=50.0, output_price=150.0)
     dear = answer(spilling)
     assert dear.capacity != blind.capacity
     for made in (seeing, dear):
-        money = [trial.outcome.usd_per_hour for trial in made.found.trials]
+        money = [outcome_of(trial).usd_per_hour for trial in made.found.trials]
         assert made.found.proved
         assert money == sorted(money) == [trial.cost for trial in made.found.trials]
-        kept = [t.outcome.usd_per_hour for t in made.found.trials if t.verdict.holds]
-        assert made.chosen.outcome.usd_per_hour == min(kept)
-    assert dear.chosen.outcome.spilled < blind.chosen.outcome.spilled
+        kept = [outcome_of(t).usd_per_hour for t in made.found.trials if t.verdict.holds]
+        assert outcome_of(made.chosen).usd_per_hour == min(kept)
+    assert outcome_of(dear.chosen).spilled < outcome_of(blind.chosen).spilled
 
 
 def test_it_scales_to_zero_only_when_allowed():
@@ -430,7 +462,7 @@ def test_it_scales_to_zero_only_when_allowed():
     assert never.capacity == TokenChunks(CHUNK, 1, 1)
     assert allowed.capacity == TokenChunks(CHUNK, 0, 1)
     assert allowed.request.body["config"]["served_entities"][0]["min_provisioned_throughput"] == 0
-    assert allowed.chosen.outcome.bill.chunk_hours < 0.2
+    assert outcome_of(allowed.chosen).bill.chunk_hours < 0.2
 
 
 def test_a_fixed_autoscaler_gets_a_fixed_range():
@@ -439,7 +471,11 @@ def test_a_fixed_autoscaler_gets_a_fixed_range():
     )
     assert made.capacity == TokenChunks(CHUNK, 3, 3)
     assert all(trial.min_chunks == trial.max_chunks for trial in made.found.trials)
-    assert [row.name for row in made.baselines] == ["peak-minute arithmetic", "pay-per-token"]
+    assert [row.name for row in made.baselines] == [
+        "peak-minute arithmetic",
+        "hybrid with spill",
+        "pay-per-token",
+    ]
 
 
 @pytest.mark.parametrize("promised_s", [0.01, 1e-6])
@@ -635,7 +671,7 @@ TOP = {
     *("reasons", "warnings", "assumptions"),
 }
 INSIDE = {
-    "inputs": {"workload", "model", "seed", "futures"},
+    "inputs": {"workload", "model", "seed", "futures", "growth"},
     "scenario": {"service", "autoscaler", "client", "overflow"},
     "objective": {"ttft_p95_s", "max_refused_fraction", "hold_in_fraction", "definition"},
     "capacity": {
@@ -655,7 +691,7 @@ IN_ROWS = {
     "assumptions": {"name", "value", "source", "date", "assumed"},
 }
 WORKLOAD = {"path", "sha256", "format", "requests", "span_s", "dropped"}
-NOT_YET = {"load_by_hour_of_week", "break_even", "sensitivity"}
+NOT_YET = {"load_by_hour_of_week"}
 
 
 def test_the_file_has_the_promised_names():
@@ -667,7 +703,6 @@ def test_the_file_has_the_promised_names():
         assert data[name]
         assert all(row.keys() >= names for row in data[name])
     assert data["inputs"]["workload"].keys() == WORKLOAD
-    assert "growth" not in data["inputs"]
     assert not data.keys() & NOT_YET
     outcome = data["outcome"]
     for figure in (*(outcome[name] for name in FIGURES), *outcome["attainment"].values()):
@@ -704,6 +739,9 @@ def test_what_the_file_says_of_its_inputs_is_what_went_in():
         "model_version": None,
         "seed": 0,
         "futures": 1,
+        "growth": 1.0,
+        "input_factor": 1.0,
+        "output_factor": 1.0,
     }
     assert data["warnings"][0] == "A note."
     assert data["scenario"]["autoscaler"]["start_delay_s"] == 20.0

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from simulations.errors import TraceError
-from simulations.statistics import close_holes
+from simulations.statistics import Hole, close_holes
+from simulations.ticks import TICKS_PER_S
 from simulations.trace import MAX_REQUEST_TOKENS, TokenArray, Trace
 from simulations.traffic.bootstrap import Bootstrap
 from simulations.traffic.description import Description
@@ -121,6 +122,8 @@ class Futures:
                 f"growth is {change.growth}, which leaves no request; use a larger one"
             )
         trace = parts[0] if len(parts) == 1 else _laid_over(parts)
+        if replication == RECORDED and isinstance(self.law, Bootstrap) and self.law.holes:
+            trace = close_holes(trace)  # after laying over, so that every hour meets its own
         if (change.input_factor, change.output_factor) == (1.0, 1.0):
             return trace
         return _lengthened(trace, change)
@@ -130,13 +133,21 @@ class Futures:
         if isinstance(law, Description):
             described = replace(law, seed=self.seed)
             return generate(described, replication=replication + 1 + (copy << 32))
-        if replication == RECORDED and copy == 0:
-            return close_holes(law.trace)
         if replication == RECORDED:
-            # More of what was recorded than was recorded has to be drawn.
-            drawn = law.draw(seed=self.seed, replication=0, copy=copy)
-            return drawn if not law.holes else close_holes(drawn)
+            # More of what was recorded than was recorded has to be drawn, but for when nothing was.
+            if copy == 0:
+                return law.trace
+            return _outside(law.draw(seed=self.seed, replication=0, copy=copy), law.holes)
         return law.draw(seed=self.seed, replication=replication, copy=copy)
+
+
+def _outside(trace: Trace, holes: tuple[Hole, ...]) -> Trace:
+    """Return the requests that arrived in none of the holes."""
+    keep = np.ones(len(trace), bool)
+    for hole in holes:
+        start, end = (round(s * TICKS_PER_S) for s in (hole.start_s, hole.start_s + hole.length_s))
+        keep &= (trace.arrival_ticks < start) | (trace.arrival_ticks >= end)
+    return _rows(trace, keep)
 
 
 def _rows(trace: Trace, keep: np.ndarray) -> Trace:
