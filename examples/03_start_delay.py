@@ -6,6 +6,7 @@ trace = load_trace("examples/office-day.csv.gz")
 offer = make_offer("system.ai.meta_llama_v3_1_8b_instruct:3")
 
 for start_delay_s in (10.0, 155.0, 480.0):
-    answer = recommend(trace, offer, autoscaler=Autoscaler(start_delay_s=start_delay_s))
-    usd_per_month = answer.chosen.outcome.usd_per_month
+    scaler = Autoscaler(start_delay_s=start_delay_s)
+    answer = recommend(trace, offer, autoscaler=scaler, sensitivity=False)
+    usd_per_month = answer.figures["usd_per_month"].value
     print(f"{start_delay_s:3.0f} s to start: {answer.capacity}, {usd_per_month:,.0f} USD a month")
