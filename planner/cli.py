@@ -360,7 +360,7 @@ def backtest(
 
 
 @app.command(cls=GroupedCommand)
-@takes(TrafficFlags, ModelFlags, PromiseFlags, BehaviourFlags)
+@takes(TrafficFlags, ChangeFlags, ModelFlags, PromiseFlags, BehaviourFlags)
 def simulate(
     workload: Workload,
     *,
