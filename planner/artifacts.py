@@ -238,9 +238,9 @@ def _next_safer(made: Recommendation) -> dict[str, Any] | None:
         return None
     return {
         "capacity": _range(made.offer.capacity(near.trial.min_chunks, near.trial.max_chunks)),
-        "attainment": near.trial.attainment_fraction,
-        "chunk_hours": near.trial.chunk_hours,
-        "usd_per_month": near.trial.usd_per_month,
+        "attainment": near.figures["attainment"]["all"],
+        "chunk_hours": near.figures["chunk_hours"],
+        "usd_per_month": near.figures["usd_per_month"],
     }
 
 

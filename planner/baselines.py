@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from planner.bench import Bench
+from planner.bench import REQUESTS_FOR_ALL, Bench
 from planner.evidence import means
 from planner.experiment import Range
 from planner.offer import Offer
@@ -25,10 +25,6 @@ MINUTE_TICKS = 60 * TICKS_PER_S
 DOCUMENTED_SAMPLE = (2, 3)
 """min and max in chunks. Source: docs.databricks.com, provisioned throughput, the create sample
 (`2 * chunk_size`, `3 * chunk_size`), read 2026-11-22."""
-
-
-REQUESTS_FOR_ALL = 40_000_000
-"""Where all futures together are longer than this, a way of choosing is tried in some of them (assumed)."""
 
 
 HYBRID_PARTS = (0.25, 0.5, 0.75, 1.0)

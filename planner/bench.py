@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from planner.confidence import allowed_failures
-from planner.evidence import Evidence
+from planner.evidence import Evidence, means
 from planner.experiment import Experiment, Range
 from planner.objective import Objective
 from planner.offer import Offer
@@ -34,6 +35,9 @@ Progress = Callable[[str, int], None]
 COMMON_FUTURES = 2
 """Futures in which every range is run; their mean cost ranks the ranges (assumed: on the same traffic costs
 differ little from future to future)."""
+
+REQUESTS_FOR_ALL = 40_000_000
+"""Where all futures together are longer than this, what stands beside the answer is run in some (assumed)."""
 
 BATCH = 2
 """Futures run at the least between two looks at a verdict."""
@@ -157,6 +161,14 @@ class Bench:
                 seen[future] = outcome
                 if not self.objective.judge(outcome).holds:
                     self._failed.setdefault(size, set()).add(future)
+
+    def figures(self, size: Range, futures: Sequence[int]) -> Mapping[str, Any]:
+        """Return the mean figures of a range in some futures, or in the first of them where they are long."""
+        affordable = max(COMMON_FUTURES, REQUESTS_FOR_ALL // len(self.experiment.recorded))
+        outcomes = self.mapper(
+            lambda future: self.experiment.outcome(size, future), futures[:affordable]
+        )
+        return means([outcome.figures() for outcome in outcomes])
 
     def trial(self, size: Range) -> Trial:
         """Return what is known of a range by now."""

@@ -4,9 +4,10 @@ and every number that the answer rests on. Reads results; decides nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 
@@ -50,9 +51,15 @@ class NextCheaper:
 
 @dataclass(frozen=True, slots=True)
 class NextSafer:
-    """The next dearer range that keeps the promise with more to spare."""
+    """The next dearer range that keeps the promise with more to spare.
+
+    Args:
+        trial: the range.
+        figures: its mean figures in the futures that the answer's figures are from.
+    """
 
     trial: Trial
+    figures: Mapping[str, Any]
 
 
 def miss_text(miss: Miss, objective: Objective) -> str:
@@ -107,15 +114,24 @@ def next_cheaper(
     return NextCheaper(trial, trial.verdict.worst, when_s, f"{when}{burst_text(run.trace, when_s)}")
 
 
-def next_safer(found: Found, chosen: Trial) -> NextSafer | None:
-    """Return the cheapest of the dearer ranges tried that leaves more to spare; None where there is none."""
+def next_safer(
+    found: Found, chosen: Trial, look: Callable[[tuple[int, int]], Mapping[str, Any]]
+) -> NextSafer | None:
+    """Return the cheapest of the dearer ranges tried that leaves more to spare; None where there is none.
+
+    Args:
+        look: gives the mean figures of a range in the futures that the answer's figures are from.
+    """
     kept = chosen.attainment_fraction
     safer = [
         trial
         for trial in found.trials
         if trial.verdict.holds and trial.key > chosen.key and trial.attainment_fraction > kept
     ]
-    return NextSafer(min(safer, key=lambda t: t.key)) if safer and chosen.verdict.holds else None
+    if not safer or not chosen.verdict.holds:
+        return None
+    trial = min(safer, key=lambda t: t.key)
+    return NextSafer(trial, look((trial.min_chunks, trial.max_chunks)))
 
 
 def worst_time_s(run: Run, miss: Miss, objective: Objective) -> float:

@@ -61,7 +61,7 @@ def report_of(data: Mapping[str, Any]) -> reports.Report:
         reasons=data["reasons"],
         warnings=data["warnings"],
         next_cheaper=_cheaper(data["next_cheaper"]),
-        next_safer=_safer(data["next_safer"]),
+        next_safer=_safer(data["next_safer"], outcome["attainment"]["all"]["value"]),
         timeline=reports.Timeline(
             **{
                 name: data["timeline"][name]
@@ -275,12 +275,13 @@ def _cheaper(data: Mapping[str, Any] | None) -> reports.Neighbour | None:
     )
 
 
-def _safer(data: Mapping[str, Any] | None) -> reports.Neighbour | None:
+def _safer(data: Mapping[str, Any] | None, answers: float) -> reports.Neighbour | None:
     if data is None:
         return None
     return reports.Neighbour(
         capacity=_capacity(data["capacity"]),
-        why=f"{numbers.percent(data['attainment'])} of requests keep every limit",
+        why=f"{numbers.percent_apart(data['attainment'], answers)} of requests keep every limit, "
+        f"{numbers.percent_apart(answers, data['attainment'])} with the answer",
         usd_per_month=data["usd_per_month"],
         chunk_hours=data["chunk_hours"],
     )
