@@ -119,7 +119,6 @@ def test_the_commands_are_these():
         (("convert",), "Missing argument 'WORKLOAD'; see ptplan convert --help"),
         (("convert", "x.csv", "--out", "y"), "Missing option '--to'; see ptplan convert --help"),
         (("generate",), "Missing option '--out'; see ptplan generate --help"),
-        (("generate",), "Missing option '--out'; see ptplan generate --help"),
         (("generate", "x.toml"), "Missing option '--out'; see ptplan generate --help"),
     ],
 )
