@@ -48,6 +48,8 @@ OUTPUT = LogNormal.from_mean(SHAPE.output_tokens, 0.8, max_tokens=1000)
 def main() -> None:
     """Run the experiments that are named, or all."""
     for name in sys.argv[1:] or EXPERIMENTS:
+        if name not in EXPERIMENTS:
+            sys.exit(f"{name} is no experiment; there are {', '.join(EXPERIMENTS)}")
         start = perf_counter()
         text = [EXPERIMENTS[name].__doc__ or "", "", *_told(EXPERIMENTS[name]())]
         text += [
@@ -253,7 +255,8 @@ def on_off(rate_per_s: float = 4.0, span_s: float = 6 * 3600.0, phase_s: float =
 def _recorded(arrival_s: np.ndarray, span_s: float) -> Trace:
     random = np.random.default_rng(3)
     n = len(arrival_s)
-    return Trace.build(arrival_s, INPUT.draw(n, random), OUTPUT.draw(n, random), span_s=span_s)
+    tokens = (np.rint(law.at(random.standard_normal(n))).astype(int) for law in (INPUT, OUTPUT))
+    return Trace.build(arrival_s, *tokens, span_s=span_s)
 
 
 def dispersion(trace: Trace, width_s: float) -> float:
