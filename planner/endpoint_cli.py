@@ -493,7 +493,8 @@ def _approve(made: dict[str, Any], *, auto_approve: bool, force: bool, verb: str
     name = made["endpoint"]
     wanted = name if made["safety"] else "yes"
     what = f"the endpoint's name, {name}," if made["safety"] else "yes"
-    sys.stderr.write(f"{verb} this to {name} on {made['host']}? Type {what} to go on: ")
+    doing = "apply this to" if verb == "apply" else "roll back"
+    sys.stderr.write(f"{doing} {name} on {made['host']}? Type {what} to go on: ")
     sys.stderr.flush()
     answer = sys.stdin.readline()
     if not answer:
