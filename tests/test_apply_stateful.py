@@ -388,16 +388,18 @@ class Machine(RuleBasedStateMachine):
             self.lost_is_told = True
 
     def moved_since(self, plan: dict[str, Any]) -> bool:
-        """Whether the endpoint is another than a plan was made for, so that nothing may be sent."""
-        if self.held is None:
-            return bool(plan["action"] != "create")
-        live = self.running.workspace.get(NAME)
+        """Whether an endpoint is for good another than a plan was made for, so that nothing may be sent.
+
+        Where there was none, a rival's deletion on the way makes a plan to create one current again.
+        """
         if plan["before"] is None:
+            return False
+        if self.held is None:
             return True
+        live = self.running.workspace.get(NAME)
         return (
             live["id"] != plan["before"]["id"]
             or images.version_of(images.active_config(live)) != plan["config_version"]
-            or live["state"]["config_update"] == "IN_PROGRESS"
         )
 
     # ---------------------------------------------------------------------------- what must hold
