@@ -101,7 +101,9 @@ def complain(text: str) -> None:
 def _flags_of(command: Any) -> dict[str, set[str]]:
     """Return the flags that may stand in a config file, by command, with underscores."""
     return {
-        name: {flag.name for flag in one.params if flag.param_type_name == "option"} - {"config"}
+        name: {flag.name for flag in one.params if flag.param_type_name == "option"}
+        # What overrides a safety rule is said each time.
+        - {"config", "force"}
         for name, one in command.commands.items()
     }
 

@@ -164,6 +164,7 @@ def plan(
 @app.command(cls=GroupedCommand)
 @takes(WishFlags, WorkspaceFlags)
 def apply(
+    context: typer.Context,
     file: Annotated[
         Path,
         typer.Argument(
@@ -196,7 +197,7 @@ def apply(
     timeout_s = _duration(timeout, "--timeout")
     data = files.read(file, what="a plan, a recommendation or a receipt")
     if "plan_sha256" in data:
-        _only_with_recommendation(wish, "a receipt")
+        _only_with_recommendation(context, "a receipt")
         receipt = receipts.require_receipt(data, str(file))
         if out not in (None, file):
             raise InputError(
@@ -218,7 +219,7 @@ def apply(
     files.require_writable(out.parent)
     connected = _connect(workspace)
     if "action" in data:
-        _only_with_recommendation(wish, "a plan")
+        _only_with_recommendation(context, "a plan")
         made = plans.require_plan(data, str(file))
     else:
         from planner import artifacts
@@ -333,6 +334,7 @@ def rollback(
 
 @app.command(cls=GroupedCommand)
 def emit(
+    context: typer.Context,
     file: Annotated[
         Path,
         typer.Argument(
@@ -376,10 +378,7 @@ def emit(
     if "plan_sha256" in data:
         raise InputError(f"{file} is a receipt; give the plan or the recommendation")
     if "action" in data:
-        if endpoint or model_version or burst:
-            raise InputError(
-                "a plan is emitted as it is; leave --endpoint, --model-version and --burst away"
-            )
+        _only_with_recommendation(context, "a plan")
         wanted = emitting.from_plan(plans.require_plan(data, str(file)))
     else:
         from planner import artifacts
@@ -493,7 +492,8 @@ def _approve(made: dict[str, Any], *, auto_approve: bool, force: bool, verb: str
     name = made["endpoint"]
     wanted = name if made["safety"] else "yes"
     what = f"the endpoint's name, {name}," if made["safety"] else "yes"
-    sys.stderr.write(f"{verb} this to {name} on {made['host']}? Type {what} to go on: ")
+    doing = "apply this to" if verb == "apply" else "roll back"
+    sys.stderr.write(f"{doing} {name} on {made['host']}? Type {what} to go on: ")
     sys.stderr.flush()
     answer = sys.stdin.readline()
     if not answer:
@@ -556,16 +556,16 @@ def _carry_out(
         terminal_plan.show_receipt(done, str(path))
 
 
-def _only_with_recommendation(flags: WishFlags, what: str) -> None:
-    """Refuse flags that would change what was reviewed."""
+def _only_with_recommendation(context: typer.Context, what: str) -> None:
+    """Refuse flags on the command line that would change what was reviewed; defaults in a file may stand."""
     given = [
         "--" + name.replace("_", "-")
         for name in WishFlags.__dataclass_fields__
-        if getattr(flags, name) is not None
+        if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
     ]
     if given:
         raise InputError(
-            f"{what} is applied as it was reviewed; leave {', '.join(given)} away, or plan again with it"
+            f"{what} is taken as it was reviewed; leave {', '.join(given)} away, or plan again with it"
         )
 
 

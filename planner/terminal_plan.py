@@ -75,7 +75,8 @@ def show_plan(plan: Mapping[str, Any]) -> None:
         lines += terminal.wrapped_lines(f"! {note}", width, hanging=2)
     if plan["safety"]:
         lines += terminal.wrapped_lines(
-            "A safety rule trips: apply needs --force, and the endpoint's name typed.", width
+            f"A safety rule trips: {'rollback' if back else 'apply'} needs --force, and the endpoint's name typed.",
+            width,
         )
     summary = SUMMARIES[action]
     if back and action == "no_op":
@@ -126,7 +127,9 @@ def show_receipt(receipt: Mapping[str, Any], path: str) -> None:
 
 def show_drift(receipt: Mapping[str, Any], found: Drift, path: str) -> None:
     """Print whether an endpoint still is as applied."""
-    at = receipt["steps"][-1]["at"]
+    at = next(
+        step["at"] for step in reversed(receipt["steps"]) if step["what"] in ("read back", "check")
+    )
     name = f"{receipt['endpoint']} on {receipt['host']}"
     if found.drifted:
         terminal.show_lines([f"{name}: DRIFTED from what was applied at {at}"])

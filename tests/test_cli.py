@@ -457,7 +457,7 @@ def test_the_file_can_be_named(folder, undrawn):
     [
         ("speed = 3", "ptplan.toml: 'speed' is no flag of any command; see ptplan recommend --help"),
         ("[recommend]\nmin-chunks = 3", "ptplan.toml: 'min-chunks' in [recommend] is no flag of recommend"),
-        ("[advise]\nseed = 3", "ptplan.toml: [advise] is no command; commands are apply, backtest, calibrate, chunk, convert, describe, emit, generate, plan, recommend, rollback, sandbox, simulate, verify"),
+        ("[advise]\nseed = 3", f"ptplan.toml: [advise] is no command; commands are {', '.join(sorted(COMMANDS))}"),
         ("seed = [3]", "ptplan.toml: seed is [3]; must be text, a number or true or false"),
         ("config = 'x.toml'", "ptplan.toml: 'config' is no flag of any command; see ptplan recommend --help"),
         ("workload = 'log.csv'", "ptplan.toml: 'workload' is no flag of any command; see ptplan recommend --help"),

@@ -155,7 +155,18 @@ def test_where_a_rule_trips_the_name_is_typed(running, monkeypatch, capsys):
 def test_what_was_reviewed_takes_no_further_flags(running, capsys):
     assert run(["plan", "recommendation.json"]) == 0
     assert run(["apply", "plan.json", "--entity", "other", "--auto-approve"]) == 1
-    assert "applied as it was reviewed; leave --entity away" in capsys.readouterr().err
+    assert "taken as it was reviewed; leave --entity away" in capsys.readouterr().err
+
+
+def test_defaults_in_a_file_do_not_stand_in_the_way_of_a_plan_and_never_force(running, capsys):
+    Path("ptplan.toml").write_text('endpoint = "chat"\nentity = "x"\n', encoding="utf-8")
+    assert run(["emit", "recommendation.json"]) == 0
+    Path("ptplan.toml").write_text('endpoint = "chat"\n', encoding="utf-8")
+    assert run(["plan", "recommendation.json"]) == 0
+    assert run(["apply", "plan.json", "--auto-approve"]) == 0
+    Path("ptplan.toml").write_text("force = true\n", encoding="utf-8")
+    assert run(["apply", "plan.json"]) == 1
+    assert "'force' is no flag of any command" in capsys.readouterr().err
 
 
 def test_a_recommendation_without_names_says_what_is_missing(running, capsys):
