@@ -339,8 +339,7 @@ def _intervals(
             low, high = math.floor(low), math.ceil(high)
             reached = _is_reached(x, at, comparison, space)
             if not reached:
-                # Anything from here on gives the same run.
-                low, high, told = min(low, value), math.inf, False
+                low, high, told = _least_unmet(x, name, comparison, space), math.inf, False
         found[name] = Interval(low, high, told, reached)
     return found
 
@@ -351,6 +350,18 @@ def _is_reached(x: Vector, at: int, comparison: Comparison, space: Space) -> boo
     candidate = space.candidate(x)
     doubled = replace(candidate, **{name: 2 * getattr(candidate, name)})
     return comparison.cost(doubled) - comparison.cost(candidate) > 2.0
+
+
+def _least_unmet(x: Vector, name: str, comparison: Comparison, space: Space) -> int:
+    """Return about the least value of a limit with which the run would have been the same."""
+    candidate = space.candidate(x)
+    cost, value = comparison.cost(candidate), int(getattr(candidate, name))
+    lowest = max(1, int(space.lowest.get(name, 1)))
+    while (less := int(0.85 * value)) >= lowest and less < value:
+        if comparison.cost(replace(candidate, **{name: less})) - cost > 2.0:
+            break
+        value = less
+    return value
 
 
 def _refitted(
