@@ -139,7 +139,7 @@ def infer_autoscaler(history: History) -> AutoscalerFit:
             if cost < best:
                 best, point = cost, found
     # Each event may be half a bin off, and the load within a bin is not known.
-    slack = 0.35 * best + 0.5 * history.n_events / len(history.load) + 1e-9
+    slack = 0.5 * best + 0.75 * history.n_events / len(history.load) + 1e-9
     numbers = {
         name: _told(history, name, point, grids, limit=best + slack) for name in NAMES
     }

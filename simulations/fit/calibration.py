@@ -214,7 +214,7 @@ def _parted(
     fitted: list[Part] = []
     rest: list[Part] = []
     levels = [one for one in measurements if isinstance(one, MeasuredLevel)]
-    shapes = fit_shapes if fit_shapes is not None else _most_different(levels)
+    shapes = fit_shapes if fit_shapes is not None else fitted_shapes(levels)
     if fit_shapes is not None and not any(level.shape in shapes for level in levels):
         raise MeasurementError(
             f"no level has one of the shapes {', '.join(map(str, fit_shapes))}; found "
@@ -233,7 +233,7 @@ def _parted(
     return tuple(fitted), tuple(rest)
 
 
-def _most_different(levels: list[MeasuredLevel]) -> list[Shape]:
+def fitted_shapes(levels: list[MeasuredLevel]) -> list[Shape]:
     """Return the shapes to fit: of three and more the two whose prompts weigh least and most."""
     shapes = sorted(
         {level.shape for level in levels},
