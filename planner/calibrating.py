@@ -117,7 +117,7 @@ def measuring_command(files: list[Path], tool: str, *, out: Path) -> Made:
             "",
         ]
     )
-    return Made(replay_lines(trace), page, {"command": line, "result": result}, [])
+    return Made(replay_lines(trace, tool), page, {"command": line, "result": result}, [])
 
 
 def catalogue() -> dict[str, Any]:

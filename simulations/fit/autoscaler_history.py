@@ -172,6 +172,11 @@ def _told(
         if reached_end:
             ends[-1] = 0.0 if step < 0 else math.inf
     low, high = ends
+    if name == "target" and history.metric == "in_flight":
+        # Within a bin the requests in flight wander by about the root of their number, and the largest wish
+        # of a window follows the peaks: with means alone a target seems lower than it is.
+        load = max(1.0, float(np.median(history.load)))
+        high *= 1.0 + 2.0 / math.sqrt(load) * min(1.0, history.bin_s / 60.0)
     if name != "target":
         low, high = max(0.0, low - history.bin_s), high + history.bin_s
     floor = max(low, 1e-12)
