@@ -102,7 +102,9 @@ def held_out_shapes() -> Iterator[str]:
     several: dict[str, list[float]] = {"tpot": [], "e2e": [], "ttft": []}
     for configuration in sorted({tuple(row[key] for key in keys) for row in rows}):
         where = dict(zip(keys, configuration, strict=True))
-        levels = [one for one in load_measurements(file, where=where) if isinstance(one, MeasuredLevel)]
+        levels = [
+            one for one in load_measurements(file, where=where) if isinstance(one, MeasuredLevel)
+        ]
         shapes = {level.shape for level in levels}
         if len(shapes) < 3:
             continue
@@ -121,7 +123,10 @@ def held_out_shapes() -> Iterator[str]:
             f"{len(errors['tpot'])} | {np.median(errors['tpot']):.1%} | {np.median(errors['e2e']):.1%} | "
             f"{np.median(errors['ttft']):.1%} |"
         )
-    for word, found in (("all", together), ("of these, sweeps with three loads a shape and more", several)):
+    for word, found in (
+        ("all", together),
+        ("of these, sweeps with three loads a shape and more", several),
+    ):
         yield (
             f"| **{word}** | | | | {len(found['tpot'])} | {np.median(found['tpot']):.1%} | "
             f"{np.median(found['e2e']):.1%} | {np.median(found['ttft']):.1%} |"

@@ -127,7 +127,7 @@ def catalogue() -> dict[str, Any]:
 
 def catalogue_text(known: dict[str, Any]) -> str:
     """Return the services that are known as a table, with their sources once each."""
-    rows = [
+    rows: list[tuple[str, ...]] = [
         ("service", "iteration", "sequence", "context", "prefill", "KV tokens", "error")
     ]
     sources: dict[str, int] = {}
@@ -178,7 +178,7 @@ def _page(made: Calibration, measurements: list[Measurement]) -> str:
     said = [f"{runs} run{'s' * (runs != 1)}"] * (runs > 0) + [
         f"{levels} level{'s' * (levels != 1)} of load"
     ] * (levels > 0)
-    rows = [("number", "value", f"{COVERAGE:.0%} interval", "", "")]
+    rows: list[tuple[str, ...]] = [("number", "value", f"{COVERAGE:.0%} interval", "", "")]
     known = {name: value for name, value in made.space.fixed.items() if value is not None}
     for name, (factor, unit) in _SHOWN.items():
         if name in made.space.free:
@@ -195,7 +195,10 @@ def _page(made: Calibration, measurements: list[Measurement]) -> str:
         elif name in known:
             rows.append((name, _figure(factor * known[name]), "given", unit, ""))
     lines = [f"fitted to {' and '.join(said)}", "", *_aligned(rows), ""]
-    for title, parts in (("on what was fitted", made.fitted), ("on what was held out", made.held_out)):
+    for title, parts in (
+        ("on what was fitted", made.fitted),
+        ("on what was held out", made.held_out),
+    ):
         for score in parts:
             lines += [*_score_lines(title, score), ""]
     if not made.held_out:
@@ -218,7 +221,7 @@ def _score_lines(title: str, score: Score) -> list[str]:
             else ""
         )
     ]
-    rows = [("predicted - measured", "mean", "p50", "p90", "p99")]
+    rows: list[tuple[str, ...]] = [("predicted - measured", "mean", "p50", "p90", "p99")]
     for metric in ("ttft", "tpot", "e2e"):
         cells = [
             f"{score.errors[key]:+.1%}" if (key := f"{metric}_{statistic}") in score.errors else "-"
@@ -244,7 +247,10 @@ def _warnings(made: Calibration) -> list[str]:
             "predictions within the range hold, beyond it they do not. To tell them, measure:"
         )
         found += not_told_sentences(made.untold)
-    if any(getattr(one, "loop", "open") == "closed" or getattr(one, "users", None) for one in made.measurements):
+    if any(
+        getattr(one, "loop", "open") == "closed" or getattr(one, "users", None)
+        for one in made.measurements
+    ):
         found.append(
             "users waited for their answers (a closed loop): this tells the server, and nothing of how requests arrive; "
             "do not give these files to recommend as traffic"
@@ -261,7 +267,11 @@ def _data(made: Calibration) -> dict[str, Any]:
     service: Service = made.candidate.service()
     return {
         "service": {
-            **{name: getattr(service, name) for name in _SHOWN if name.endswith("_s") and name != "routing_s"},
+            **{
+                name: getattr(service, name)
+                for name in _SHOWN
+                if name.endswith("_s") and name != "routing_s"
+            },
             "routing_s": made.candidate.routing_s,
             "max_sequences": sequences,
             "token_budget": budget,
@@ -286,7 +296,7 @@ def _data(made: Calibration) -> dict[str, Any]:
 
 
 def _autoscaler_page(fit: AutoscalerFit) -> str:
-    rows = [("number", "value", "interval", "")]
+    rows: list[tuple[str, ...]] = [("number", "value", "interval", "")]
     for name, told in fit.numbers.items():
         high = "any" if told.high == float("inf") else _figure(told.high)
         rows.append(
@@ -336,7 +346,9 @@ def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
     lines = []
     for row in rows:
         cells = [
-            cell.ljust(width) if at == 0 or at > 2 and not cell[:1].isdigit() and cell[:1] not in "+-" else cell.rjust(width)
+            cell.ljust(width)
+            if at == 0 or (at > 2 and not cell[:1].isdigit() and cell[:1] not in "+-")
+            else cell.rjust(width)
             for at, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  " + "  ".join(cells).rstrip())

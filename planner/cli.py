@@ -429,7 +429,12 @@ def calibrate(
             _tell_compiling(tell)
             tell(f"fitting {', '.join(map(str, files))}")
             made = calibrating.service_of(
-                files, calibration, name=out.stem, created_at=created_at, version=version(), command=command
+                files,
+                calibration,
+                name=out.stem,
+                created_at=created_at,
+                version=version(),
+                command=command,
             )
     artifacts.write(out, made.text)
     if as_json:

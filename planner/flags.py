@@ -172,9 +172,9 @@ class BehaviourFlags:
 class CalibrationFlags:
     """What is known of the measured server, and how it is fitted."""
 
-    chunks: Annotated[
-        Whole, _option("servers that shared the load [1]", MEASURED, metavar="N")
-    ] = None
+    chunks: Annotated[Whole, _option("servers that shared the load [1]", MEASURED, metavar="N")] = (
+        None
+    )
     per_chunk: Annotated[
         bool,
         typer.Option(
@@ -189,15 +189,16 @@ class CalibrationFlags:
     token_budget: Annotated[
         Whole, _option("tokens of an iteration, likewise [fitted]", MEASURED, metavar="N")
     ] = None
-    kv_tokens: Annotated[
-        Whole, _option("KV memory, likewise [fitted]", MEASURED, metavar="N")
-    ] = None
+    kv_tokens: Annotated[Whole, _option("KV memory, likewise [fitted]", MEASURED, metavar="N")] = (
+        None
+    )
     where: Annotated[
         list[str] | None,
         _option("rows of a table to take; may be repeated", MEASURED, metavar="COLUMN=VALUE"),
     ] = None
     fit_fraction: Annotated[
-        Number, _option("share of a run that is fitted; the rest is held out [0.6]", FIT, metavar="X")
+        Number,
+        _option("share of a run that is fitted; the rest is held out [0.6]", FIT, metavar="X"),
     ] = None
     fit_shape: Annotated[
         list[str] | None,

@@ -75,7 +75,9 @@ def test_guidellm_means_something_else_by_time_per_output_token():
 
 @pytest.mark.parametrize("name", ["locust-stats.csv", "locust-history.csv"])
 def test_locust_has_latencies_alone_and_is_refused_with_what_to_give(name):
-    with pytest.raises(MeasurementError, match=r"latencies without tokens.*Log each request's tokens"):
+    with pytest.raises(
+        MeasurementError, match=r"latencies without tokens.*Log each request's tokens"
+    ):
         load_measurements(MEASURED / name)
 
 
@@ -130,7 +132,9 @@ def test_vllm_without_details_is_a_level_with_the_percentiles_that_it_wrote(tmp_
     assert isinstance(level, MeasuredLevel)
     assert (level.users, level.n, str(level.shape)) == (8, 30, "100:20")
     assert sorted(level.figures) == [
-        f"{metric}_{statistic}" for metric in ("tpot", "ttft") for statistic in ("mean", "p50", "p99")
+        f"{metric}_{statistic}"
+        for metric in ("tpot", "ttft")
+        for statistic in ("mean", "p50", "p99")
     ]
     assert "--save-detailed would tell more" in level.notes[0]
 
@@ -159,7 +163,9 @@ TABLE = "arrival_s,input_tokens,output_tokens,ttft_ms,e2e_s,status\n"
 
 
 def test_a_table_of_requests_has_its_units_in_its_names(tmp_path):
-    run = only(written(tmp_path, f"{TABLE}1.5,10,5,40,0.2,200\n0.5,20,3,50,0.1,200\n2,9,9,9,9,429\n"))
+    run = only(
+        written(tmp_path, f"{TABLE}1.5,10,5,40,0.2,200\n0.5,20,3,50,0.1,200\n2,9,9,9,9,429\n")
+    )
     assert isinstance(run, MeasuredRun)
     assert run.arrival_s.tolist() == [0.0, 1.0]
     assert run.ttft_s.tolist() == [0.05, 0.04]
@@ -176,12 +182,16 @@ def test_moments_are_turned_into_durations(tmp_path):
 
 def test_an_inference_table_has_ends_and_no_first_tokens(tmp_path):
     answer = json.dumps({"usage": {"prompt_tokens": 50, "completion_tokens": 7}}).replace('"', '""')
-    row = "2026-11-22 10:00:SECOND,200,1.0,MS,\"" + answer + '"\n'
+    row = '2026-11-22 10:00:SECOND,200,1.0,MS,"' + answer + '"\n'
     text = "request_time,status_code,sampling_fraction,execution_duration_ms,response\n"
-    text += "".join(row.replace("SECOND", f"{second:02d}").replace("MS", str(100 + second)) for second in range(30))
+    text += "".join(
+        row.replace("SECOND", f"{second:02d}").replace("MS", str(100 + second))
+        for second in range(30)
+    )
     run = only(written(tmp_path, text))
     assert isinstance(run, MeasuredRun)
-    assert (run.input_tokens[0], run.output_tokens[0], run.e2e_s[3]) == (50, 7, 0.103)
+    assert (run.input_tokens[0], run.output_tokens[0]) == (50, 7)
+    assert run.e2e_s[3] == pytest.approx(0.103)
     assert np.isnan(run.ttft_s).all()
     assert run.warm_s > 0  # what was in flight when the log began is not in it
     with pytest.raises(MeasurementError, match=r"holds a sample of the requests \(50%\)"):
@@ -195,7 +205,8 @@ def test_a_sweep_of_several_servers_must_be_chosen_from(tmp_path):
         load_measurements(file)
     level = only(file, where={"tp": "1"})
     assert isinstance(level, MeasuredLevel)
-    assert level.figures == {"ttft_mean": 0.06, "tpot_mean": 0.009}  # medians of what was repeated
+    # Medians of what was repeated.
+    assert level.figures == pytest.approx({"ttft_mean": 0.06, "tpot_mean": 0.009})
 
 
 ENGINE = {
@@ -251,7 +262,9 @@ def test_what_cannot_be_used_is_refused_by_name(text, complaint, tmp_path):
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("name", ["aiperf-rate6.jsonl.gz", "aiperf-rate6.json.gz", "guidellm-v2.json.gz"])
+@pytest.mark.parametrize(
+    "name", ["aiperf-rate6.jsonl.gz", "aiperf-rate6.json.gz", "guidellm-v2.json.gz"]
+)
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.999])
 def test_a_truncated_file_is_refused(name, share, tmp_path):
     text = unpacked(name)

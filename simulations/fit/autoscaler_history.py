@@ -99,7 +99,9 @@ def load_history(path: str | Path) -> History:
     known = ~(np.isnan(time) | np.isnan(chunks) | np.isnan(load))
     time, chunks, load = time[known], chunks[known], load[known]
     if len(time) < 10:
-        raise document.error(f"has {len(time)} rows with time, chunks and load; at least 10 are needed")
+        raise document.error(
+            f"has {len(time)} rows with time, chunks and load; at least 10 are needed"
+        )
     gaps = np.diff(time)
     bin_s = float(np.median(gaps))
     if bin_s <= 0:
@@ -140,9 +142,7 @@ def infer_autoscaler(history: History) -> AutoscalerFit:
                 best, point = cost, found
     # Each event may be half a bin off, and the load within a bin is not known.
     slack = 0.5 * best + 0.75 * history.n_events / len(history.load) + 1e-9
-    numbers = {
-        name: _told(history, name, point, grids, limit=best + slack) for name in NAMES
-    }
+    numbers = {name: _told(history, name, point, grids, limit=best + slack) for name in NAMES}
     return AutoscalerFit(numbers, history.metric, best, history.bin_s, history.n_events)
 
 
@@ -270,4 +270,3 @@ def _trailing_mean(values: FloatArray, n: int) -> npt.NDArray[np.float64]:
     ends = np.arange(1, len(values) + 1)
     begins = np.maximum(ends - n, 0)
     return np.asarray((sums[ends] - sums[begins]) / (ends - begins))
-

@@ -300,7 +300,9 @@ def _with_attention(
         space.fixed,
         space.lowest,
     )
-    start = wider.point(replace(space.candidate(x), attention_s=1e-5 * space.candidate(x).prefill_s))
+    start = wider.point(
+        replace(space.candidate(x), attention_s=1e-5 * space.candidate(x).prefill_s)
+    )
     posterior = comparison.posterior(wider)
     near = walk_down if comparison.is_smooth else search_near
     with_it, better = near(posterior, start)
@@ -318,9 +320,7 @@ def _intervals(
 ) -> dict[str, Interval]:
     chance = np.random.default_rng(seed)
     fitted = space.candidate(x)
-    points = np.array(
-        [_refitted(x, comparison, space, fitted, chance) for _ in range(replicates)]
-    )
+    points = np.array([_refitted(x, comparison, space, fitted, chance) for _ in range(replicates)])
     values = {
         name: np.array([float(getattr(space.candidate(point), name)) for point in points])
         for name in space.free

@@ -64,7 +64,9 @@ def closed_loop(service: Service, shape: Shape, *, users: int, n: int) -> Loop:
     begun = 0  # requests that got at least a part of their prompt done, in order of arrival
     done_of_prompt = 0  # of the one in the middle of its prompt
     partial = False
-    cohorts: deque[tuple[int, int, int]] = deque()  # ends after this iteration, first request, one behind
+    cohorts: deque[tuple[int, int, int]] = (
+        deque()
+    )  # ends after this iteration, first request, one behind
     decoding = context = now = iterations = finished = 0
 
     while finished < n:
@@ -93,7 +95,9 @@ def closed_loop(service: Service, shape: Shape, *, users: int, n: int) -> Loop:
                 fresh_to += 1
         if jump == 0:
             while (
-                begun < sent and budget > 0 and decoding + fresh_to - fresh_from < service.max_sequences
+                begun < sent
+                and budget > 0
+                and decoding + fresh_to - fresh_from < service.max_sequences
             ):
                 share = min(inputs, budget)
                 prefill_ticks += prefill * share + attention * triangle(share)
@@ -103,9 +107,7 @@ def closed_loop(service: Service, shape: Shape, *, users: int, n: int) -> Loop:
                     fresh_to += 1
                 else:
                     partial, done_of_prompt = True, share
-            first_ticks = (
-                iteration + sequence * decoding + context_each * context + prefill_ticks
-            )
+            first_ticks = iteration + sequence * decoding + context_each * context + prefill_ticks
             busy = fresh_to > fresh_from or partial
             jump = 1 if busy else cohorts[0][0] - iterations
             lasts = decode_ticks(first_ticks, context_each * decoding, jump)
@@ -148,7 +150,9 @@ def fixed_point(
     for _ in range(MOST_PASSES):
         rows = serve(Trace(arrival, inputs, np.zeros(n, np.int32), outputs, int(arrival[-1])))
         answers = np.sort(rows["end_ticks"])
-        following = np.concatenate([np.zeros(min(users, n), np.int64), answers[: max(0, n - users)]])
+        following = np.concatenate(
+            [np.zeros(min(users, n), np.int64), answers[: max(0, n - users)]]
+        )
         if np.array_equal(following, arrival):
             break
         arrival = following

@@ -38,6 +38,7 @@ class Scales(NamedTuple):
     level_ttft: float = 0.2
 
 
+FIRST_SCALES = Scales()
 LEAST = Scales(0.005, 0.05, 0.02, 0.05)
 MOST = Scales(0.15, 0.5, 0.3, 0.7)
 
@@ -114,7 +115,7 @@ class Comparison:
     """What was measured, and how closely it is to be met."""
 
     parts: tuple[Part, ...]
-    scales: Scales = Scales()
+    scales: Scales = FIRST_SCALES
 
     @property
     def is_smooth(self) -> bool:
@@ -127,7 +128,9 @@ class Comparison:
         total = 0
         for part in self.parts:
             one = part.measurement
-            total += len(one) if isinstance(one, MeasuredRun) else 10 * max(40, 6 * (one.users or 40))
+            total += (
+                len(one) if isinstance(one, MeasuredRun) else 10 * max(40, 6 * (one.users or 40))
+            )
         return total
 
     def cost(self, candidate: Candidate) -> float:
@@ -160,9 +163,7 @@ class Comparison:
                 found[0].append(_beyond_phase(part.e2e.errors(times.e2e_s), part.e2e.phase))
                 found[1].append(_beyond_phase(part.ttft.errors(times.ttft_s), part.ttft.phase))
             else:
-                errors = level_errors(
-                    part.measurement, replay_level(part.measurement, candidate)
-                )
+                errors = level_errors(part.measurement, replay_level(part.measurement, candidate))
                 found[2].append(errors[~part.is_ttft])
                 found[3].append(errors[part.is_ttft])
         scales = [
@@ -207,7 +208,9 @@ class Posterior:
 
     def residuals(self, x: Vector) -> Vector:
         """Return all errors in their units, and how far the point is from what is expected."""
-        return np.concatenate([self.comparison.residuals(self.space.candidate(x)), x - self.expected])
+        return np.concatenate(
+            [self.comparison.residuals(self.space.candidate(x)), x - self.expected]
+        )
 
 
 def level_errors(level: MeasuredLevel, times: Times) -> FloatArray:

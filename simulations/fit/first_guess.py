@@ -83,7 +83,9 @@ def _run_rows(part: Part) -> list[FloatArray]:
         overlap: npt.NDArray[np.float64] = np.clip(
             np.minimum(end, high) - np.maximum(begin, low), 0.0, None
         ) / (high - low)
-        between = prompts[np.searchsorted(starts, high)] - prompts[np.searchsorted(starts, low, "right")]
+        between = (
+            prompts[np.searchsorted(starts, high)] - prompts[np.searchsorted(starts, low, "right")]
+        )
         each = 1.0 / run.chunks
         rows.append(
             np.array(

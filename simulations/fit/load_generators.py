@@ -78,7 +78,11 @@ def command(trace: Trace, tool: str, *, replay_file: str) -> tuple[str, str]:
             "measured/benchmarks.json",
         )
     if tool == "vllm":
-        rate = (len(trace) - 1) / (int(trace.arrival_ticks[-1]) / TICKS_PER_S) if len(trace) > 1 and trace.arrival_ticks[-1] else 1.0
+        rate = (
+            (len(trace) - 1) / (int(trace.arrival_ticks[-1]) / TICKS_PER_S)
+            if len(trace) > 1 and trace.arrival_ticks[-1]
+            else 1.0
+        )
         spread = float(np.std(trace.input_tokens) / max(1.0, float(np.mean(trace.input_tokens))))
         return (
             "vllm bench serve --backend openai-chat --endpoint /v1/chat/completions --base-url $URL --model $MODEL "

@@ -288,7 +288,5 @@ def known_limits(
     """Return measurements with the limits and the number of chunks that the user knows better."""
     changed: list[Measurement] = []
     for one in measurements:
-        changed.append(
-            replace(one, limits=limits.over(one.limits), chunks=chunks or one.chunks)  # type: ignore[type-var]
-        )
+        changed.append(replace(one, limits=limits.over(one.limits), chunks=chunks or one.chunks))
     return changed

@@ -72,9 +72,7 @@ def replay_level(level: MeasuredLevel, candidate: Candidate) -> Times:
         level.shape.input_tokens,
         max(1, level.shape.output_tokens),
     )
-    return _times(
-        _served(trace, candidate, level.chunks), trace.arrival_ticks, candidate
-    )
+    return _times(_served(trace, candidate, level.chunks), trace.arrival_ticks, candidate)
 
 
 def _of_users(level: MeasuredLevel, users: int, candidate: Candidate) -> Times:

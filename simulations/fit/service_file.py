@@ -78,7 +78,9 @@ def service_toml(
         lines.append(f"held_out_e2e_error = [{', '.join(f'{error:.4g}' for error in errors)}]")
     for one in made.measurements:
         origin = one.origin
-        size = f"{len(one)} requests" if isinstance(one, MeasuredRun) else f"{one.shape}, {one.load}"
+        size = (
+            f"{len(one)} requests" if isinstance(one, MeasuredRun) else f"{one.shape}, {one.load}"
+        )
         lines += [
             "",
             "[[provenance.measurement]]",

@@ -27,7 +27,9 @@ for line in sys.stdin:
         last_request_iteration=end, request_iterations=n, token_iterations=n, request_end=end,
         resolve_end=end, finalized=end,
     )  # fmt: skip
-    info = RequestInfo(request_id=row["metadata"]["x_request_id"], status="completed", timings=timings)
+    info = RequestInfo(
+        request_id=row["metadata"]["x_request_id"], status="completed", timings=timings
+    )
     done.append(
         GenerativeRequestStats(
             request_id=info.request_id,
@@ -48,7 +50,10 @@ report = {
         {
             "type_": "generative_benchmark",
             "config": {"strategy": {"type_": "poisson", "rate": 6.0}},
-            "scheduler_metrics": {"strategy_type": "poisson", "request_targeted_start_delay_avg": 0.001},
+            "scheduler_metrics": {
+                "strategy_type": "poisson",
+                "request_targeted_start_delay_avg": 0.001,
+            },
             "requests": {"successful": done, "incomplete": [], "errored": []},
         }
     ],

@@ -28,7 +28,9 @@ def matches(document: Document) -> bool:
     first = document.first
     if isinstance(first.get("metadata"), dict) and "request_start_ns" in first["metadata"]:
         return True
-    return isinstance(at(first, "request_latency", "unit"), str) and "avg" in first["request_latency"]
+    return (
+        isinstance(at(first, "request_latency", "unit"), str) and "avg" in first["request_latency"]
+    )
 
 
 def read(document: Document) -> list[Measurement]:

@@ -23,7 +23,11 @@ _NEEDED = ("input_toks", "output_toks", "queued_ts", "first_token_ts", "last_tok
 
 def matches(document: Document) -> bool:
     """Whether a file holds such lines."""
-    return document.columns is None and "input_toks" in document.first and "queued_ts" in document.first
+    return (
+        document.columns is None
+        and "input_toks" in document.first
+        and "queued_ts" in document.first
+    )
 
 
 def read(document: Document) -> list[Measurement]:
@@ -35,7 +39,9 @@ def read(document: Document) -> list[Measurement]:
     for at_line, row in enumerate(document.objects, start=1):
         missing = [name for name in _NEEDED if name not in row]
         if missing:
-            raise document.error(f"line {at_line} has no {missing[0]}; the file is a mixture, or cut")
+            raise document.error(
+                f"line {at_line} has no {missing[0]}; the file is a mixture, or cut"
+            )
     columns: dict[str, Any] = {
         name: np.array([number(row[name]) for row in document.objects]) for name in _NEEDED
     }

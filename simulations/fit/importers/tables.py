@@ -117,7 +117,8 @@ def _find(columns: Any, role: str) -> tuple[str, float] | None:
 
 def _is_locust(columns: Any) -> bool:
     return {"request count", "median response time"} <= set(columns) or {
-        "user count", "total median response time"
+        "user count",
+        "total median response time",
     } <= set(columns)
 
 
@@ -128,7 +129,9 @@ def _is_inference_table(columns: Any) -> bool:
 def _is_levels(columns: Any) -> bool:
     loaded = _find(columns, "users") or _find(columns, "rate")
     figures = [_find(columns, f"mean_{metric}") for metric in ("ttft", "tpot", "e2e")]
-    return bool(loaded and any(figures) and _find(columns, "input") and not _find(columns, "arrival"))
+    return bool(
+        loaded and any(figures) and _find(columns, "input") and not _find(columns, "arrival")
+    )
 
 
 def _is_requests(columns: Any) -> bool:
@@ -266,9 +269,10 @@ def _levels(document: Document, columns: Any) -> list[Measurement]:
         }
         if not (inputs >= 1 and outputs >= 0 and figures and (users >= 1 or rate > 0)):
             raise document.error(f"row {row + 1} lacks a load, a shape or a time")
-        key = (
-            (int(users), None) if users >= 1 else (None, float(rate))
-        ) + (int(inputs), int(outputs))
+        key = ((int(users), None) if users >= 1 else (None, float(rate))) + (
+            int(inputs),
+            int(outputs),
+        )
         groups.setdefault(key, []).append(figures)
     levels: list[Measurement] = []
     for (users, rate, inputs, outputs), rows in groups.items():

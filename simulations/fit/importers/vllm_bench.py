@@ -40,7 +40,9 @@ def read(document: Document) -> list[Measurement]:
 
 def _result(document: Document, one: Mapping[str, Any]) -> Measurement:
     if not ("request_throughput" in one and "completed" in one):
-        raise document.error("holds results of vLLM's benchmark and others beside them; take them apart")
+        raise document.error(
+            "holds results of vLLM's benchmark and others beside them; take them apart"
+        )
     origin = document.origin("vllm bench", one.get("vllm_version") or "")
     asked = one.get("request_rate")
     rate = math.inf if asked in ("inf", None) else number(asked)
@@ -61,7 +63,12 @@ def _detailed(
     outputs = numbers(one.get("output_lens"), n)
     ttft = numbers(one.get("ttfts"), n)
     gaps = one.get("itls")
-    if np.isnan(start).all() or np.isnan(ttft).all() or not isinstance(gaps, list) or len(gaps) != n:
+    if (
+        np.isnan(start).all()
+        or np.isnan(ttft).all()
+        or not isinstance(gaps, list)
+        or len(gaps) != n
+    ):
         raise document.error(
             "start_times, input_lens, ttfts and itls must be lists of one length (vllm bench serve --save-detailed)"
         )
@@ -69,9 +76,11 @@ def _detailed(
         [sum(number(gap) for gap in row) if isinstance(row, list) else np.nan for row in gaps]
     )
     errors = one.get("errors")
-    failed = np.array([bool(text) for text in errors]) if isinstance(errors, list) and len(
-        errors
-    ) == n else np.zeros(n, np.bool_)
+    failed = (
+        np.array([bool(text) for text in errors])
+        if isinstance(errors, list) and len(errors) == n
+        else np.zeros(n, np.bool_)
+    )
     failed |= ~(ttft > 0)
     notes = []
     closed = math.isinf(rate)
