@@ -43,6 +43,10 @@ COVERAGE = 0.90
 WANDERS = 0.45
 """A number whose refits spread by more than this share of what was expected of it is not told by the data."""
 
+WIDENED = 1.6
+"""Refits begin near the fit, so they miss a part of what the search itself leaves to chance: intervals are wider by
+this. Found by the round trip of benchmarks/validate_calibration.py, 2026-11-22."""
+
 FEWEST_REQUESTS = 20
 LONG_PROMPT_TOKENS = 3000
 """Prompts must reach this before the pairs of their tokens can be told from the tokens (assumed)."""
@@ -326,8 +330,7 @@ def _intervals(
         for name in space.free
     }
     found: dict[str, Interval] = {}
-    # Student's factor would be 1 % wider at 40 refits.
-    width = 1.645 * math.sqrt(1.0 + 1.0 / replicates)
+    width = WIDENED * 1.645 * math.sqrt(1.0 + 1.0 / replicates)
     for at, name in enumerate(space.free):
         value = float(getattr(fitted, name))
         logs = np.log(np.maximum(values[name], 1e-300) / max(value, 1e-300))
