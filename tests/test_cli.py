@@ -20,7 +20,7 @@ HEADER = "arrived_at,num_prefill_tokens,num_decode_tokens\n"
 LOG = f"{HEADER}0,10,5\n3,100,20\n9,50,2\n"
 MODEL = ("--model", "system.ai.meta_llama_v3_1_8b_instruct")
 HOPELESS = ("--ttft-p95", "0.01ms")
-COMMANDS = ("recommend", "simulate", "describe", "generate")
+COMMANDS = ("recommend", "simulate", "describe", "generate", "calibrate")
 
 SERVICE = """
 [service]
