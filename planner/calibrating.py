@@ -117,7 +117,7 @@ def measuring_command(files: list[Path], tool: str, *, out: Path) -> Made:
             "",
         ]
     )
-    return Made(replay_lines(trace), page, {"command": line, "result": result}, [])
+    return Made(replay_lines(trace, tool), page, {"command": line, "result": result}, [])
 
 
 def catalogue() -> dict[str, Any]:
@@ -127,7 +127,9 @@ def catalogue() -> dict[str, Any]:
 
 def catalogue_text(known: dict[str, Any]) -> str:
     """Return the services that are known as a table, with their sources once each."""
-    rows = [("service", "iteration", "sequence", "context", "prefill", "KV tokens", "error")]
+    rows: list[tuple[str, ...]] = [
+        ("service", "iteration", "sequence", "context", "prefill", "KV tokens", "error")
+    ]
     sources: dict[str, int] = {}
     for name, one in known.items():
         service = one["service"]
@@ -176,7 +178,7 @@ def _page(made: Calibration, measurements: list[Measurement]) -> str:
     said = [f"{runs} run{'s' * (runs != 1)}"] * (runs > 0) + [
         f"{levels} level{'s' * (levels != 1)} of load"
     ] * (levels > 0)
-    rows = [("number", "value", f"{COVERAGE:.0%} interval", "", "")]
+    rows: list[tuple[str, ...]] = [("number", "value", f"{COVERAGE:.0%} interval", "", "")]
     known = {name: value for name, value in made.space.fixed.items() if value is not None}
     for name, (factor, unit) in _SHOWN.items():
         if name in made.space.free:
@@ -219,7 +221,7 @@ def _score_lines(title: str, score: Score) -> list[str]:
             else ""
         )
     ]
-    rows = [("predicted - measured", "mean", "p50", "p90", "p99")]
+    rows: list[tuple[str, ...]] = [("predicted - measured", "mean", "p50", "p90", "p99")]
     for metric in ("ttft", "tpot", "e2e"):
         cells = [
             f"{score.errors[key]:+.1%}" if (key := f"{metric}_{statistic}") in score.errors else "-"
@@ -294,7 +296,7 @@ def _data(made: Calibration) -> dict[str, Any]:
 
 
 def _autoscaler_page(fit: AutoscalerFit) -> str:
-    rows = [("number", "value", "interval", "")]
+    rows: list[tuple[str, ...]] = [("number", "value", "interval", "")]
     for name, told in fit.numbers.items():
         high = "any" if told.high == float("inf") else _figure(told.high)
         rows.append(

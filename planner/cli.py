@@ -711,6 +711,9 @@ def calibrate(
     from planner import artifacts, calibrating, terminal
 
     as_json = _wants_json(json, output)
+    source = context.get_parameter_source("autoscaler")
+    if source is not None and source.name == "DEFAULT_MAP":
+        autoscaler = None  # in a config file it is the autoscaler of the other commands
     created_at = datetime.now(UTC).isoformat(timespec="seconds")
     command = shlex.join(["ptplan", *context.obj["arguments"]])
     files = measurements or []

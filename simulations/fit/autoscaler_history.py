@@ -141,7 +141,7 @@ def infer_autoscaler(history: History) -> AutoscalerFit:
             if cost < best:
                 best, point = cost, found
     # Each event may be half a bin off, and the load within a bin is not known.
-    slack = 0.35 * best + 0.5 * history.n_events / len(history.load) + 1e-9
+    slack = 0.5 * best + 0.75 * history.n_events / len(history.load) + 1e-9
     numbers = {name: _told(history, name, point, grids, limit=best + slack) for name in NAMES}
     return AutoscalerFit(numbers, history.metric, best, history.bin_s, history.n_events)
 
@@ -172,6 +172,11 @@ def _told(
         if reached_end:
             ends[-1] = 0.0 if step < 0 else math.inf
     low, high = ends
+    if name == "target" and history.metric == "in_flight":
+        # Within a bin the requests in flight wander by about the root of their number, and the largest wish
+        # of a window follows the peaks: with means alone a target seems lower than it is.
+        load = max(1.0, float(np.median(history.load)))
+        high *= 1.0 + 2.0 / math.sqrt(load) * min(1.0, history.bin_s / 60.0)
     if name != "target":
         low, high = max(0.0, low - history.bin_s), high + history.bin_s
     floor = max(low, 1e-12)

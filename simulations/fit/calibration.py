@@ -43,6 +43,10 @@ COVERAGE = 0.90
 WANDERS = 0.45
 """A number whose refits spread by more than this share of what was expected of it is not told by the data."""
 
+WIDENED = 1.6
+"""Refits begin near the fit, so they miss a part of what the search itself leaves to chance: intervals are wider by
+this. Found by the round trip of benchmarks/validate_calibration.py, 2026-11-22."""
+
 FEWEST_REQUESTS = 20
 LONG_PROMPT_TOKENS = 3000
 """Prompts must reach this before the pairs of their tokens can be told from the tokens (assumed)."""
@@ -214,7 +218,7 @@ def _parted(
     fitted: list[Part] = []
     rest: list[Part] = []
     levels = [one for one in measurements if isinstance(one, MeasuredLevel)]
-    shapes = fit_shapes if fit_shapes is not None else _most_different(levels)
+    shapes = fit_shapes if fit_shapes is not None else fitted_shapes(levels)
     if fit_shapes is not None and not any(level.shape in shapes for level in levels):
         raise MeasurementError(
             f"no level has one of the shapes {', '.join(map(str, fit_shapes))}; found "
@@ -233,7 +237,7 @@ def _parted(
     return tuple(fitted), tuple(rest)
 
 
-def _most_different(levels: list[MeasuredLevel]) -> list[Shape]:
+def fitted_shapes(levels: list[MeasuredLevel]) -> list[Shape]:
     """Return the shapes to fit: of three and more the two whose prompts weigh least and most."""
     shapes = sorted(
         {level.shape for level in levels},
@@ -326,8 +330,7 @@ def _intervals(
         for name in space.free
     }
     found: dict[str, Interval] = {}
-    # Student's factor would be 1 % wider at 40 refits.
-    width = 1.645 * math.sqrt(1.0 + 1.0 / replicates)
+    width = WIDENED * 1.645 * math.sqrt(1.0 + 1.0 / replicates)
     for at, name in enumerate(space.free):
         value = float(getattr(fitted, name))
         logs = np.log(np.maximum(values[name], 1e-300) / max(value, 1e-300))
@@ -339,8 +342,7 @@ def _intervals(
             low, high = math.floor(low), math.ceil(high)
             reached = _is_reached(x, at, comparison, space)
             if not reached:
-                # Anything from here on gives the same run.
-                low, high, told = min(low, value), math.inf, False
+                low, high, told = _least_unmet(x, name, comparison, space), math.inf, False
         found[name] = Interval(low, high, told, reached)
     return found
 
@@ -351,6 +353,18 @@ def _is_reached(x: Vector, at: int, comparison: Comparison, space: Space) -> boo
     candidate = space.candidate(x)
     doubled = replace(candidate, **{name: 2 * getattr(candidate, name)})
     return comparison.cost(doubled) - comparison.cost(candidate) > 2.0
+
+
+def _least_unmet(x: Vector, name: str, comparison: Comparison, space: Space) -> int:
+    """Return about the least value of a limit with which the run would have been the same."""
+    candidate = space.candidate(x)
+    cost, value = comparison.cost(candidate), int(getattr(candidate, name))
+    lowest = max(1, int(space.lowest.get(name, 1)))
+    while (less := int(0.85 * value)) >= lowest and less < value:
+        if comparison.cost(replace(candidate, **{name: less})) - cost > 2.0:
+            break
+        value = less
+    return value
 
 
 def _refitted(

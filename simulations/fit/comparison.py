@@ -38,6 +38,7 @@ class Scales(NamedTuple):
     level_ttft: float = 0.2
 
 
+FIRST_SCALES = Scales()
 LEAST = Scales(0.005, 0.05, 0.02, 0.05)
 MOST = Scales(0.15, 0.5, 0.3, 0.7)
 
@@ -114,7 +115,7 @@ class Comparison:
     """What was measured, and how closely it is to be met."""
 
     parts: tuple[Part, ...]
-    scales: Scales = Scales()
+    scales: Scales = FIRST_SCALES
 
     @property
     def is_smooth(self) -> bool:

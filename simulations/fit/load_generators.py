@@ -3,7 +3,7 @@
 AIPerf replays a Mooncake trace, request by request; guidellm replays timestamps with token counts; vLLM's benchmark
 draws alike ones at the trace's rate. Each is printed with the file that it reads and what to give to `calibrate`.
 Source: aiperf 0.13.0 (--input-file with --custom-dataset-type mooncake_trace --fixed-schedule), guidellm 0.8.1
-(replay profile, trace_synthetic), vllm-project/vllm at 009e6d4, read 2026-11-22.
+(replay profile over trace_synthetic; its argument classes were read, it was not run), vllm-project/vllm at 009e6d4, read 2026-11-22.
 """
 
 from __future__ import annotations
@@ -22,14 +22,17 @@ TOOLS = ("aiperf", "guidellm", "vllm")
 MOST_REQUESTS = 100_000
 
 
-def replay_lines(trace: Trace) -> str:
-    """Return a trace as Mooncake's JSON lines: milliseconds and the two token counts.
+def replay_lines(trace: Trace, tool: str = "aiperf") -> str:
+    """Return a trace as JSON lines with moments and the two token counts.
+
+    Moments are Mooncake's milliseconds, for guidellm seconds.
 
     >>> replay_lines(Trace.build([0, 1.5], [10, 20], [3, 4])).splitlines()[1]
     '{"timestamp": 1500, "input_length": 20, "output_length": 4}'
     """
+    ms = (trace.arrival_ticks // (TICKS_PER_S // 1000)).tolist()
     rows = zip(
-        (trace.arrival_ticks // (TICKS_PER_S // 1000)).tolist(),
+        [at / 1000 for at in ms] if tool == "guidellm" else ms,
         trace.input_tokens.tolist(),
         np.maximum(trace.output_tokens, 1).tolist(),
         strict=True,
@@ -68,8 +71,10 @@ def command(trace: Trace, tool: str, *, replay_file: str) -> tuple[str, str]:
         )
     if tool == "guidellm":
         return (
-            "guidellm benchmark run --target $URL --model $MODEL --processor $TOKENIZER --profile replay "
-            f"--data {file} --output-dir measured --outputs json",
+            "guidellm run --backend kind=openai_http,target=$URL,model=$MODEL --tokenizer "
+            "kind=huggingface_auto,model=$TOKENIZER --profile kind=replay,schedule_turn=timestamp --data "
+            f"kind=trace_synthetic,source.kind=json_file,source.path={file},timestamp_column=timestamp,"
+            "prompt_tokens_column=input_length,output_tokens_column=output_length --output kind=json,path=measured",
             "measured/benchmarks.json",
         )
     if tool == "vllm":

@@ -215,15 +215,21 @@ class MeasuredRun:
         """Return which requests a simulation is compared with, bool[n]."""
         return self.arrival_s >= self.warm_s
 
-    def peak_running(self) -> int:
-        """Return the most requests that were between first and last token at once (0: not measured)."""
-        known = ~np.isnan(self.ttft_s) & ~np.isnan(self.e2e_s)
+    def peaks(self, counts: npt.NDArray[np.bool_]) -> tuple[int, int]:
+        """Return the most requests that were between first and last token at once on one server, and the most
+        tokens that they held, as far as those that count show; 0 where it was not measured."""
+        known = counts & ~np.isnan(self.ttft_s) & ~np.isnan(self.e2e_s)
         begin = (self.arrival_s + self.ttft_s)[known]
         end = (self.arrival_s + self.e2e_s)[known]
         times = np.concatenate([begin, end])
         steps = np.concatenate([np.ones(len(begin)), -np.ones(len(end))])
+        # While it is answered a request holds its prompt and, in the mean, half of its answer.
+        held = (self.input_tokens + self.output_tokens / 2)[known]
+        tokens = np.concatenate([held, -held])
         order = np.lexsort((steps, times))  # at one instant the ends first
-        return int(np.cumsum(steps[order]).max(initial=0))
+        running = float(np.cumsum(steps[order]).max(initial=0.0))
+        most = float(np.cumsum(tokens[order]).max(initial=0.0))
+        return math.ceil(running / self.chunks), math.ceil(most / self.chunks)
 
 
 @dataclass(frozen=True)
@@ -288,7 +294,5 @@ def known_limits(
     """Return measurements with the limits and the number of chunks that the user knows better."""
     changed: list[Measurement] = []
     for one in measurements:
-        changed.append(
-            replace(one, limits=limits.over(one.limits), chunks=chunks or one.chunks)  # type: ignore[type-var]
-        )
+        changed.append(replace(one, limits=limits.over(one.limits), chunks=chunks or one.chunks))
     return changed

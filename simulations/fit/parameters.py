@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -122,10 +123,8 @@ class Space:
 
     def candidate(self, x: Vector) -> Candidate:
         """Return the server at a point."""
-        values: dict[str, float | int | None] = {
-            field.name: self.fixed.get(field.name, field.default)  # type: ignore[misc]
-            for field in fields(Candidate)
-        }
+        defaults: dict[str, Any] = {field.name: field.default for field in fields(Candidate)}
+        values: dict[str, Any] = defaults | dict(self.fixed)
         place = dict(zip(self.free, x, strict=True))
         for name, parameter in PARAMETERS.items():
             if name not in place:
@@ -136,7 +135,7 @@ class Space:
             low = max(parameter.low, self.lowest.get(name, 0.0))
             value = min(max(value, low), parameter.high)
             values[name] = round(value) if parameter.count else value
-        return Candidate(**values)  # type: ignore[arg-type]
+        return Candidate(**values)
 
     def point(self, candidate: Candidate) -> Vector:
         """Return where a server is, within the widest bounds."""

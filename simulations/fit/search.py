@@ -8,13 +8,15 @@ floor, and counts are tried one by one.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from scipy.optimize import differential_evolution, least_squares, minimize
 from scipy.stats import qmc
 
+from simulations.errors import ScenarioError
 from simulations.fit.comparison import Comparison, Posterior
-from simulations.fit.measurement import MeasuredLevel
+from simulations.fit.measurement import MeasuredLevel, MeasuredRun
 from simulations.fit.parameters import LIMITS, PARAMETERS, WIDEST, Candidate, Space, Vector
 from simulations.fit.replay import replay
 
@@ -74,16 +76,21 @@ def search(
     if comparison.is_smooth:
         return _search_smooth(comparison, space, guesses=guesses)
     posterior = comparison.posterior(space)
-    found = [
-        search_near(
-            posterior,
-            search_whole(comparison, space, guesses=guesses, seed=seed + turn),
-            rounds=1,
-        )
-        for turn in range(n_starts)
+    explained = [
+        (_within(comparison, space, limits, guesses, seed), limits)
+        for limits in _possible_limits(comparison, space)
     ]
-    x, _ = min(found, key=lambda point: point[1])
-    points = [point for point, _ in found] + _along_the_valley(comparison, space, x)
+    (_, limits) = min(explained, key=lambda one: one[0][1])
+    found = [point for point, _ in explained]
+    found += [
+        _within(comparison, space, limits, guesses, seed + turn) for turn in range(1, n_starts)
+    ]
+    x, best = min(found, key=lambda point: point[1])
+    # What is far behind in one unit is so in any.
+    found = [point for point in found if point[1] <= 2.0 * best + 50.0]
+    points = [point for point, _ in sorted(found, key=lambda one: one[1])[:3]] + _along_the_valley(
+        comparison, space, x
+    )
     # One unit for all, or a loose fit would look like a good one.
     comparison = comparison.rescaled(space.candidate(x))
     posterior = comparison.posterior(space)
@@ -92,6 +99,48 @@ def search(
     comparison = comparison.rescaled(space.candidate(x))
     x, _ = search_near(comparison.posterior(space), x)
     return x, comparison
+
+
+def _possible_limits(comparison: Comparison, space: Space) -> list[dict[str, int]]:
+    """Return which limits may have been met: the slots, the memory, neither, or both of those that are free.
+
+    A limit that was met shows in the most that was seen at once; the search does not find it among all others.
+    """
+    runs = [part for part in comparison.parts if isinstance(part.measurement, MeasuredRun)]
+    peaks = [part.run.peaks(part.mask) for part in runs]
+    sequences = max((peak for peak, _ in peaks), default=0)
+    tokens = max((peak for _, peak in peaks), default=0)
+    seen = {
+        "max_sequences": max(1, sequences),
+        "kv_tokens": max(round(1.02 * tokens), int(space.lowest.get("kv_tokens", 1))),
+    }
+    far = {
+        "max_sequences": max(256, 2 * sequences),
+        "kv_tokens": max(400_000, 4 * tokens),
+    }
+    free = [name for name in seen if name in space.free]
+    found = [{name: far[name] for name in free}]
+    if sequences and len(free) == 2:
+        found.append(seen)
+    for name in free if sequences else []:
+        found.append({other: (seen if other == name else far)[other] for other in free})
+    return found
+
+
+def _within(
+    comparison: Comparison,
+    space: Space,
+    limits: dict[str, int],
+    guesses: list[Candidate],
+    seed: int,
+) -> tuple[Vector, float]:
+    """Return the best point of a search with some limits held, as a point of the whole space, and its misfit."""
+    narrow = space.with_fixed(**limits)
+    held = comparison.posterior(narrow)
+    start = search_whole(comparison, narrow, guesses=guesses, seed=seed)
+    x, _ = min((walk_down(held, start), (start, held(start))), key=lambda point: point[1])
+    x = space.point(narrow.candidate(x))
+    return search_near(comparison.posterior(space), x, rounds=1)
 
 
 def _search_smooth(
@@ -110,19 +159,26 @@ def _search_smooth(
     return x, comparison
 
 
-def walk_down(posterior: Posterior, start: Vector) -> tuple[Vector, float]:
+def walk_down(posterior: Posterior, start: Vector, *, step: float = 0.02) -> tuple[Vector, float]:
     """Return the best point down the slope from a start, and its misfit."""
-    found = least_squares(
+    try:
+        found = _least_squares(posterior, start, step)
+    except ScenarioError:  # on the way was a server that never ends
+        return start, posterior(start)
+    return np.asarray(found.x, np.float64), posterior(found.x)
+
+
+def _least_squares(posterior: Posterior, start: Vector, step: float) -> Any:
+    return least_squares(
         posterior.residuals,
-        start,
+        np.clip(start, -0.999 * WIDEST, 0.999 * WIDEST),
         bounds=(-WIDEST, WIDEST),
         loss="soft_l1",
         # Wide steps: over a smaller one a cohort more or less is the slope.
-        diff_step=np.minimum(0.02 / np.maximum(np.abs(start), 0.05), 0.4),
-        max_nfev=12,
+        diff_step=np.minimum(step / np.maximum(np.abs(start), 0.05), 0.4),
+        max_nfev=15,
         ftol=1e-3,
     )
-    return found.x, posterior(found.x)
 
 
 def _along_the_valley(comparison: Comparison, space: Space, x: Vector) -> list[Vector]:
@@ -181,6 +237,11 @@ def search_near(
     x, best = np.asarray(start, np.float64), posterior(np.asarray(start, np.float64))
     for turn in range(rounds):
         before = best
+        for step in (0.05, 0.01):
+            # The slope over wide steps passes over single iterations, and sees every request's own error.
+            lower, cost = walk_down(posterior, x, step=step)
+            if cost < best:
+                x, best = lower, cost
         size = 0.15 / (1 + turn)
         simplex = np.vstack([x, x + size * np.diag(np.where(np.arange(d) % 2 == turn % 2, 1, -1))])
         found = minimize(

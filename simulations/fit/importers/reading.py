@@ -43,7 +43,8 @@ def load_measurements(
         if document.objects and importer.matches(document):
             if where:
                 raise document.error("is no table, so --where does not apply to it")
-            return importer.read(document)
+            found: list[Measurement] = importer.read(document)
+            return found
     if tables.matches(document):
         return tables.read(document, where)
     raise MeasurementError(f"{shown(document.path)} {_what_it_is(document)}; read are {KNOWN}")

@@ -269,7 +269,10 @@ def _levels(document: Document, columns: Any) -> list[Measurement]:
         }
         if not (inputs >= 1 and outputs >= 0 and figures and (users >= 1 or rate > 0)):
             raise document.error(f"row {row + 1} lacks a load, a shape or a time")
-        key = (int(users) if users >= 1 else None, float(rate), int(inputs), int(outputs))
+        key = ((int(users), None) if users >= 1 else (None, float(rate))) + (
+            int(inputs),
+            int(outputs),
+        )
         groups.setdefault(key, []).append(figures)
     levels: list[Measurement] = []
     for (users, rate, inputs, outputs), rows in groups.items():
@@ -283,7 +286,7 @@ def _levels(document: Document, columns: Any) -> list[Measurement]:
                 Shape(inputs, outputs),
                 figures,
                 users=users,
-                rate_per_s=None if users is not None else rate,
+                rate_per_s=rate,
                 origin=document.origin("table"),
             )
         )
