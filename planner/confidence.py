@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -99,6 +99,16 @@ class Spread:
     p05: float | None = None
     p95: float | None = None
     unknown: int = 0
+
+    def within(self, least: float, most: float) -> Spread:
+        """Return the same with its interval cut to what the figure can be.
+
+        >>> Spread(0.99, 0.97, 1.01).within(0, 1).high
+        1
+        """
+        if self.low is None or self.high is None:
+            return self
+        return replace(self, low=max(self.low, least), high=min(self.high, most))
 
 
 def spread(values: Sequence[float | None]) -> Spread:

@@ -5,6 +5,7 @@ Knows neither how futures are made nor which one is run next.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -75,7 +76,13 @@ class Evidence:
     def spreads(self, numbers: Iterable[int] | None = None) -> dict[str, Any]:
         """Return every figure with its interval and spread over futures: `Spread`s, by key."""
         chosen = list(self.outcomes if numbers is None else numbers)
-        return _merged([self.outcomes[number].figures() for number in chosen], spread)
+        merged = _merged([self.outcomes[number].figures() for number in chosen], spread)
+        for key, value in merged.items():
+            if isinstance(value, dict):
+                merged[key] = {part: value[part].within(0.0, 1.0) for part in value}
+            else:
+                merged[key] = value.within(0.0, 1.0 if key.endswith("_fraction") else math.inf)
+        return merged
 
 
 def means(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

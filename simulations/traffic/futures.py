@@ -132,7 +132,9 @@ class Futures:
         law = self.law
         if isinstance(law, Description):
             described = replace(law, seed=self.seed)
-            return generate(described, replication=replication + 1 + (copy << 32))
+            return generate(
+                described, replication=replication + 1 + (copy << 32), from_first_request=False
+            )
         if replication == RECORDED:
             # More of what was recorded than was recorded has to be drawn, but for when nothing was.
             if copy == 0:

@@ -19,14 +19,14 @@ _TICKS_PER_NS = TICKS_PER_S // 10**9
 _BLOCK = 1 << 19
 
 
-def generate(description: Description, *, replication: int = 0) -> Trace:
-    """Return requests as described.
-
-    The first one is at tick 0, as in every trace; the span stays the described duration, so that
-    a day generated is a day billed.
+def generate(
+    description: Description, *, replication: int = 0, from_first_request: bool = True
+) -> Trace:
+    """Return requests as described; the span is the described duration, so that a day generated is a day billed.
 
     Args:
         replication: >= 0; others of the same description are independent of each other.
+        from_first_request: put the first one at tick 0, as in every recording; else tick 0 is the described start.
 
     Raises:
         TraceError: nothing arrived, or far too much would.
@@ -46,7 +46,7 @@ def generate(description: Description, *, replication: int = 0) -> Trace:
         )
     input_tokens, output_tokens = _lengths(description, arrived, replication)
     cached_tokens = (input_tokens * description.cached_fraction).astype(np.int32)
-    first = int(ticks[0])
+    first = int(ticks[0]) if from_first_request else 0
     ticks -= first
     epoch_ns = description.epoch_ns
     return Trace(
