@@ -42,6 +42,7 @@ bench: $(READY) ## timings on this machine, asserting nothing
 
 validate: $(READY) ## long experiments behind the numbers in docs
 	$(BIN)/python -m benchmarks.validate
+	$(BIN)/python -m benchmarks.validate_calibration
 
 lock: $(READY) ## pin anew what pyproject.toml asks for
 	$(BIN)/uv pip compile pyproject.toml --group test --group check --group lock --upgrade \
