@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from planner.flags import Config, Form, GroupedCommand, Json, Quiet, takes
+from planner.version import version
 from simulations.errors import InputError, PtplanError, Refused, Stopped
 
 WORKSPACE, SAFETY = "Workspace", "Safety"
@@ -445,7 +446,7 @@ def _terms(
     return plans.Terms(
         host=host,
         now=_now(),
-        version=_version(),
+        version=version(),
         entity=entity,
         burst=_bursts(burst),
         known_burst=known_burst or {},
@@ -520,7 +521,7 @@ def _begin(
     aside = receipts.make_room(path, made["sha256"])
     if aside is not None and not as_json:
         terminal.show_lines([f"the receipt that was at {path} is now {aside}"])
-    receipt = receipts.begun(made, version=_version())
+    receipt = receipts.begun(made, version=version())
     _carry_out(connected, receipt, path, timeout_s, verb=verb, as_json=as_json, quiet=quiet)
 
 
@@ -593,9 +594,3 @@ def _now() -> float:
     from planner.endpoint.clock import SystemClock
 
     return SystemClock().time()
-
-
-def _version() -> str:
-    from importlib import metadata
-
-    return metadata.version("ptplan")

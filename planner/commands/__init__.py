@@ -1,0 +1,1 @@
+"""The commands, a module a family; each has an `app` that `planner.cli` takes them from."""

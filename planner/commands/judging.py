@@ -1,0 +1,311 @@
+"""The commands that judge ranges: recommend, backtest, simulate.
+
+Thin over the library: flags in, the library called, results printed and written. Heavy imports are inside the
+commands, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from planner.commands.inputs import (
+    Workload,
+    both_or_neither,
+    capacity_of,
+    tell_compiling,
+    traffic_of,
+    wants_json,
+)
+from planner.flags import (
+    BehaviourFlags,
+    ChangeFlags,
+    Config,
+    Form,
+    GroupedCommand,
+    Json,
+    ModelFlags,
+    PromiseFlags,
+    Quiet,
+    TrafficFlags,
+    takes,
+)
+from planner.version import version
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command(cls=GroupedCommand)
+@takes(TrafficFlags, ChangeFlags, ModelFlags, PromiseFlags, BehaviourFlags)
+def recommend(
+    context: typer.Context,
+    workload: Workload,
+    *,
+    endpoint: Annotated[
+        str | None, typer.Option(help="name of the endpoint, for the request", show_default=False)
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="folder for recommendation.json and report.html")
+    ] = Path("ptplan-out"),
+    futures: Annotated[
+        int | None,
+        typer.Option(
+            help="futures to judge on, and to test the winner on [61]", show_default=False
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="threads [one a core]", show_default=False)
+    ] = None,
+    allow_zero: Annotated[
+        bool, typer.Option("--allow-zero", help="consider scaling to zero")
+    ] = False,
+    current_min_chunks: Annotated[
+        int | None, typer.Option(help="of what runs now", show_default=False)
+    ] = None,
+    current_max_chunks: Annotated[
+        int | None, typer.Option(help="of what runs now", show_default=False)
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="also: the best promise that this pays for",
+            metavar="USD_PER_MONTH",
+            show_default=False,
+        ),
+    ] = None,
+    grow_until_fails: Annotated[
+        bool, typer.Option("--grow-until-fails", help="also: how much growth the range survives")
+    ] = False,
+    config: Config = None,
+    json: Json = False,
+    output: Form = "text",
+    quiet: Quiet = False,
+    traffic: TrafficFlags,
+    change: ChangeFlags,
+    model: ModelFlags,
+    promise: PromiseFlags,
+    behaviour: BehaviourFlags,
+) -> None:
+    """Recommend the cheapest range that keeps the promise."""
+    from dataclasses import replace
+    from datetime import UTC, datetime
+
+    from planner import artifacts, question, terminal
+    from planner.quantities import parse_budget
+    from planner.recommendation import recommend as recommend_range
+    from planner.rendering import report_of
+
+    as_json = wants_json(json, output)
+    artifacts.require_writable(out)
+    current = both_or_neither(
+        current_min_chunks, current_max_chunks, "--current-min-chunks", "--current-max-chunks"
+    )
+    offer = question.offer_of(model)
+    objective = question.objective_of(promise)
+    with terminal.progress(quiet=quiet or as_json) as tell:
+        source, requests = traffic_of(workload, traffic, tell, seed=behaviour.seed)
+        tell_compiling(tell)
+        made = recommend_range(
+            requests,
+            offer,
+            objective,
+            **question.behaviour_of(behaviour),
+            endpoint=endpoint,
+            current=current,
+            start_chunks=behaviour.start_chunks,
+            allow_zero=allow_zero,
+            futures=futures,
+            change=question.change_of(change),
+            budget_usd_per_month=None if budget is None else parse_budget(budget),
+            grow_until_fails=grow_until_fails,
+            workers=workers,
+            seed=behaviour.seed or 0,
+            progress=lambda tried, n: tell(f"trying {tried} ({n} ranges tried)"),
+        )
+        data = artifacts.artifact(
+            made,
+            replace(
+                source,
+                notes=(*source.notes, *question.range_warnings(model, offer, made.trace)),
+            ),
+            command=shlex.join(["ptplan", *context.obj["arguments"]]),
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            version=version(),
+        )
+        report = report_of(data)
+        tell("drawing the report")
+        from reports.html import render_html
+
+        page = render_html(report)
+    text = artifacts.to_json(data)
+    artifacts.write_together({out / "recommendation.json": text, out / "report.html": page})
+    if as_json:
+        terminal.show_text(text)
+    else:
+        terminal.show_report(report)
+        terminal.show_lines([f"written: {out / 'recommendation.json'}, {out / 'report.html'}"])
+    if not made.feasible:
+        raise typer.Exit(3)
+
+
+@app.command(cls=GroupedCommand)
+@takes(TrafficFlags, ChangeFlags, ModelFlags, PromiseFlags, BehaviourFlags)
+def backtest(
+    workload: Workload,
+    *,
+    train: Annotated[
+        str | None,
+        typer.Option(help="to learn from [a third]", metavar="DURATION", show_default=False),
+    ] = None,
+    test: Annotated[
+        str | None,
+        typer.Option(
+            help="to judge on [a day, or a sixth]", metavar="DURATION", show_default=False
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="folder for backtest.json", metavar="DIR", show_default=False),
+    ] = None,
+    futures: Annotated[
+        int | None, typer.Option(help="futures to judge on [61]", show_default=False)
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="threads [one a core]", show_default=False)
+    ] = None,
+    allow_zero: Annotated[
+        bool, typer.Option("--allow-zero", help="consider scaling to zero")
+    ] = False,
+    current_min_chunks: Annotated[
+        int | None, typer.Option(help="of what runs now", show_default=False)
+    ] = None,
+    current_max_chunks: Annotated[
+        int | None, typer.Option(help="of what runs now", show_default=False)
+    ] = None,
+    config: Config = None,
+    json: Json = False,
+    output: Form = "text",
+    quiet: Quiet = False,
+    traffic: TrafficFlags,
+    change: ChangeFlags,
+    model: ModelFlags,
+    promise: PromiseFlags,
+    behaviour: BehaviourFlags,
+) -> None:
+    """Recommend on the past, judge on what came after, walking forward."""
+    from planner import artifacts, question, terminal, terminal_backtest
+    from planner.backtesting import backtest as walk_forward
+    from planner.backtesting import backtest_data
+    from planner.quantities import parse_duration
+    from simulations.trace import Trace
+    from simulations.traffic import generate as generate_traffic
+
+    as_json = wants_json(json, output)
+    if out is not None:
+        artifacts.require_writable(out)
+    current = both_or_neither(
+        current_min_chunks, current_max_chunks, "--current-min-chunks", "--current-max-chunks"
+    )
+    offer = question.offer_of(model)
+    objective = question.objective_of(promise)
+    with terminal.progress(quiet=quiet or as_json) as tell:
+        source, requests = traffic_of(workload, traffic, tell, seed=behaviour.seed)
+        trace = requests if isinstance(requests, Trace) else generate_traffic(requests)
+        tell_compiling(tell)
+        made = walk_forward(
+            trace,
+            offer,
+            objective,
+            train_s=None if train is None else parse_duration(train, name="--train"),
+            test_s=None if test is None else parse_duration(test, name="--test"),
+            **question.behaviour_of(behaviour),
+            current=current,
+            start_chunks=behaviour.start_chunks,
+            allow_zero=allow_zero,
+            futures=futures,
+            change=question.change_of(change),
+            workers=workers,
+            seed=behaviour.seed or 0,
+            progress=tell,
+        )
+    text = artifacts.to_json(backtest_data(made))
+    if out is not None:
+        artifacts.write(out / "backtest.json", text)
+    if as_json:
+        terminal.show_text(text)
+    else:
+        terminal_backtest.show_backtest(f"{workload}: {trace!r}", made)
+        beyond = question.range_warnings(model, offer, trace)
+        terminal.show_lines([*source.notes, *beyond, *offer.warnings], mark="!")
+        if out is not None:
+            terminal.show_lines([f"written: {out / 'backtest.json'}"])
+    if not any(window.feasible for window in made.windows):
+        raise typer.Exit(3)
+
+
+@app.command(cls=GroupedCommand)
+@takes(TrafficFlags, ChangeFlags, ModelFlags, PromiseFlags, BehaviourFlags)
+def simulate(
+    workload: Workload,
+    *,
+    min_chunks: Annotated[int | None, typer.Option(help="of the range", show_default=False)] = None,
+    max_chunks: Annotated[int | None, typer.Option(help="of the range", show_default=False)] = None,
+    units: Annotated[
+        int | None, typer.Option(help="model units, instead of a range", show_default=False)
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(help="kernel or reference", metavar="kernel|reference")
+    ] = "kernel",
+    config: Config = None,
+    json: Json = False,
+    output: Form = "text",
+    quiet: Quiet = False,
+    traffic: TrafficFlags,
+    change: ChangeFlags,
+    model: ModelFlags,
+    promise: PromiseFlags,
+    behaviour: BehaviourFlags,
+) -> None:
+    """Simulate one range once."""
+    from dataclasses import asdict
+
+    from planner import artifacts, question, terminal
+    from simulations.engine import simulate as simulate_endpoint
+    from simulations.outcome import summarise
+    from simulations.scenario import Scenario
+    from simulations.trace import Trace
+    from simulations.traffic import RECORDED, Bootstrap, Futures
+
+    as_json = wants_json(json, output)
+    offer = question.offer_of(model)
+    objective = question.objective_of(promise)
+    capacity = capacity_of(offer, min_chunks, max_chunks, units)
+    with terminal.progress(quiet=quiet or as_json) as tell:
+        source, requests = traffic_of(workload, traffic, tell, seed=behaviour.seed)
+        law = Bootstrap(requests) if isinstance(requests, Trace) else requests
+        trace = Futures(law, question.change_of(change), behaviour.seed or 0).draw(RECORDED)
+        tell_compiling(tell)
+        scenario = Scenario(
+            offer.service,
+            capacity,
+            **question.behaviour_of(behaviour),
+            start_chunks=behaviour.start_chunks,
+            shape=offer.shape,
+            seed=behaviour.seed or 0,
+        )
+        tell(f"simulating {capacity}")
+        run = simulate_endpoint(trace, scenario, engine=engine)  # type: ignore[arg-type]
+        outcome = summarise(run, objective.limits, price=offer.price)
+    figures, conservation = outcome.figures(), asdict(run.conservation())
+    if as_json:
+        terminal.show_text(artifacts.to_json({"outcome": figures, "conservation": conservation}))
+        return
+    terminal.show_outcome(f"{workload}: {capacity}", figures, conservation)
+    verdict = objective.judge(outcome)
+    kept = "kept" if verdict.holds else "missed"
+    terminal.show_lines([f"the promise is {kept}: {objective.definition}"])
+    beyond = question.range_warnings(model, offer, trace)
+    terminal.show_lines([*source.notes, *beyond, *offer.warnings], mark="!")
