@@ -37,7 +37,7 @@ from simulations.run import Run
 from simulations.scenario import Admission, Autoscaler, Client, Overflow, Scenario
 from simulations.sweeps import threads
 from simulations.trace import Trace
-from simulations.traffic import Bootstrap, Change, Description, Futures
+from simulations.traffic import Bootstrap, Change, Continuation, Description, Futures
 
 TRIALS_FOR_SMALL = 300
 """Ranges tried at the most, for traces that simulate in milliseconds (assumed)."""
@@ -198,6 +198,7 @@ def recommend(
     limit_chunks: int | None = None,
     futures: int | None = None,
     change: Change | None = None,
+    forecast_s: float | None = None,
     budget_usd_per_month: float | None = None,
     grow_until_fails: bool = False,
     sensitivity: bool = True,
@@ -226,6 +227,8 @@ def recommend(
         futures: how many to search on, and as many to test on, >= 1; 1 judges on the recording itself. None
             means 61, and 1 for a recording of fewer than 200 requests.
         change: growth and factors on lengths.
+        forecast_s: judge on what may come after the recording in so many seconds, not on the like of it; takes two
+            weeks of recording and the extra `forecast`.
         budget_usd_per_month: also say what this could promise at best.
         grow_until_fails: also say how much growth the range survives.
         sensitivity: also vary what is assumed, and compare with paying by the token at other volumes.
@@ -260,7 +263,7 @@ def recommend(
         shape=offer.shape,
         seed=seed,
     )
-    law = Bootstrap(traffic) if isinstance(traffic, Trace) else traffic
+    law = law_of(traffic, forecast_s)
     with threads(workers) as mapper:
         futures_of = Futures(law, change or Change(), seed)
         experiment = Experiment(futures_of, offer, base, objective, start_chunks)
@@ -280,6 +283,24 @@ def recommend(
 
 
 MOST_FUTURES = 10_000
+
+
+def law_of(
+    traffic: Trace | Description, forecast_s: float | None = None
+) -> Bootstrap | Continuation | Description:
+    """Return what makes futures of traffic: a recording is resampled, or goes on as forecast.
+
+    Raises:
+        ObjectiveError: a description is to be forecast.
+    """
+    if not isinstance(traffic, Trace):
+        if forecast_s is not None:
+            raise ObjectiveError(
+                "a description is no recording to forecast from; leave the forecast out"
+            )
+        return traffic
+    past = Bootstrap(traffic)
+    return past if forecast_s is None else Continuation(past, forecast_s)
 
 
 def _find(bench: Bench, *, allow_zero: bool, limit_chunks: int | None) -> tuple[Found, Evidence]:

@@ -12,10 +12,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulations.errors import TraceError
+from planner.recommendation import law_of
+from simulations.errors import ObjectiveError, TraceError
 from simulations.ticks import TICKS_PER_S
 from simulations.trace import Trace
-from simulations.traffic import Bursts, Description, LogNormal, OnOff, SeasonalRate, generate
+from simulations.traffic import (
+    RECORDED,
+    Bootstrap,
+    Bursts,
+    Change,
+    Continuation,
+    Description,
+    Futures,
+    LogNormal,
+    OnOff,
+    SeasonalRate,
+    generate,
+)
 from simulations.traffic.forecast import forecast_rates, hourly_rates
 from simulations.traffic.rate_path import trace_at_rates
 
@@ -197,3 +210,21 @@ def test_the_hours_that_came_lie_within_the_paths(weeks: int) -> None:
         low, high = np.quantile(paths, [0.05, 0.95], axis=0)
         held.append(((hours >= low) & (hours <= high)).mean())
     assert 0.75 < np.mean(held) <= 1
+
+
+@installed
+def test_a_recording_goes_on_in_futures_that_differ(trace: Trace) -> None:
+    law = Continuation(Bootstrap(trace), DAY_S)
+    futures = Futures(law, seed=3)
+    first, second = futures.draw(0), futures.draw(1)
+    assert first.span_s == second.span_s == DAY_S
+    assert first.sha256 != second.sha256
+    assert Futures(Continuation(Bootstrap(trace), DAY_S), seed=3).draw(1).sha256 == second.sha256
+    assert futures.draw(RECORDED).sha256 == trace.sha256
+    doubled = futures.changed(Change(growth=2.0)).draw(0)
+    assert 1.5 < len(doubled) / len(first) < 2.5
+
+
+def test_a_description_cannot_be_forecast_from() -> None:
+    with pytest.raises(ObjectiveError, match="a description is no recording to forecast from"):
+        law_of(TRUTH, DAY_S)

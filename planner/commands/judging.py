@@ -76,6 +76,14 @@ def recommend(
             show_default=False,
         ),
     ] = None,
+    forecast: Annotated[
+        str | None,
+        typer.Option(
+            help="judge on what may come in so long after the log (two weeks or more of it)",
+            metavar="DURATION",
+            show_default=False,
+        ),
+    ] = None,
     grow_until_fails: Annotated[
         bool, typer.Option("--grow-until-fails", help="also: how much growth the range survives")
     ] = False,
@@ -94,7 +102,7 @@ def recommend(
     from datetime import UTC, datetime
 
     from planner import artifacts, question, terminal
-    from planner.quantities import parse_budget
+    from planner.quantities import parse_budget, parse_duration
     from planner.recommendation import recommend as recommend_range
     from planner.rendering import report_of
 
@@ -119,6 +127,7 @@ def recommend(
             allow_zero=allow_zero,
             futures=futures,
             change=question.change_of(change),
+            forecast_s=None if forecast is None else parse_duration(forecast, name="--forecast"),
             budget_usd_per_month=None if budget is None else parse_budget(budget),
             grow_until_fails=grow_until_fails,
             workers=workers,

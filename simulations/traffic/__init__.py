@@ -3,6 +3,7 @@
 from simulations.traffic.bootstrap import Bootstrap
 from simulations.traffic.bursts import Bursts
 from simulations.traffic.clients import Client, Clients
+from simulations.traffic.continuation import Continuation
 from simulations.traffic.description import Description
 from simulations.traffic.description_file import (
     description_text,
@@ -28,6 +29,7 @@ __all__ = [
     "Change",
     "Client",
     "Clients",
+    "Continuation",
     "Description",
     "Event",
     "Futures",

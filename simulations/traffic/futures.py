@@ -1,6 +1,6 @@
 """Futures: the traffic that a range is judged on, by number. Number r is the same for every candidate.
 
-A law (a `Bootstrap` of a recording, or a `Description`) makes the traffic of a replication; growth and
+A law (a `Bootstrap` of a recording, its `Continuation` by a forecast, or a `Description`) makes the traffic of a replication; growth and
 factors on token lengths change it. Knows neither endpoints nor promises.
 """
 
@@ -17,6 +17,7 @@ from simulations.statistics import Hole, close_holes
 from simulations.ticks import TICKS_PER_S
 from simulations.trace import MAX_REQUEST_TOKENS, TokenArray, Trace
 from simulations.traffic.bootstrap import Bootstrap
+from simulations.traffic.continuation import Continuation
 from simulations.traffic.description import Description
 from simulations.traffic.generator import generate
 from simulations.traffic.streams import Purpose, stream
@@ -72,7 +73,7 @@ class Futures:
     (True, 3599.0)
     """
 
-    law: Bootstrap | Description
+    law: Bootstrap | Continuation | Description
     change: Change = Change()
     seed: int = 0
     _kept: OrderedDict[int, Trace] = field(default_factory=OrderedDict, repr=False)
@@ -122,24 +123,32 @@ class Futures:
                 f"growth is {change.growth}, which leaves no request; use a larger one"
             )
         trace = parts[0] if len(parts) == 1 else _laid_over(parts)
-        if replication == RECORDED and isinstance(self.law, Bootstrap) and self.law.holes:
+        past = self._past
+        if replication == RECORDED and past is not None and past.holes:
             trace = close_holes(trace)  # after laying over, so that every hour meets its own
         if (change.input_factor, change.output_factor) == (1.0, 1.0):
             return trace
         return _lengthened(trace, change)
 
+    @property
+    def _past(self) -> Bootstrap | None:
+        """The recording, where there is one."""
+        if isinstance(self.law, Continuation):
+            return self.law.past
+        return self.law if isinstance(self.law, Bootstrap) else None
+
     def _copy(self, replication: int, copy: int) -> Trace:
-        law = self.law
+        law, past = self.law, self._past
         if isinstance(law, Description):
             described = replace(law, seed=self.seed)
             return generate(
                 described, replication=replication + 1 + (copy << 32), from_first_request=False
             )
-        if replication == RECORDED:
+        if replication == RECORDED and past is not None:
             # More of what was recorded than was recorded has to be drawn, but for when nothing was.
             if copy == 0:
-                return law.trace
-            return _outside(law.draw(seed=self.seed, replication=0, copy=copy), law.holes)
+                return past.trace
+            return _outside(past.draw(seed=self.seed, replication=0, copy=copy), past.holes)
         return law.draw(seed=self.seed, replication=replication, copy=copy)
 
 
