@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from planner import baselines, explanation, inverse
@@ -47,6 +48,9 @@ REQUESTS_TO_SIMULATE = 150_000_000
 
 FEWEST_TO_RESAMPLE = 200
 """Below this many requests a resampled recording says little that the recording does not (assumed)."""
+
+FEWEST_BLOCKS = 5
+"""In fewer blocks than this with requests in them there is no more than a few bursts (assumed)."""
 
 RUNS_PER_TRIAL = 6
 """How many futures a range is run in before its verdict is clear, roughly; for the limit above alone."""
@@ -225,7 +229,7 @@ def recommend(
         allow_zero: consider scaling to zero.
         limit_chunks: consider no larger maximum.
         futures: how many to search on, and as many to test on, >= 1; 1 judges on the recording itself. None
-            means 61, and 1 for a recording of fewer than 200 requests.
+            means 61, and 1 for a recording of fewer than 200 requests or of a few bursts.
         change: growth and factors on lengths.
         forecast_s: judge on what may come after the recording in so many seconds, not on the like of it; takes two
             weeks of recording and the extra `forecast`.
@@ -242,8 +246,7 @@ def recommend(
     """
     objective = objective or Objective.default()
     if futures is None:
-        short = isinstance(traffic, Trace) and len(traffic) < FEWEST_TO_RESAMPLE
-        futures = 1 if short else DEFAULT_FUTURES
+        futures = DEFAULT_FUTURES if _can_be_resampled(traffic) else 1
     if not 1 <= futures <= MOST_FUTURES:
         raise ObjectiveError(f"futures is {futures}; must be between 1 and {MOST_FUTURES}")
     if start_chunks is not None and start_chunks < 0:
@@ -283,6 +286,16 @@ def recommend(
 
 
 MOST_FUTURES = 10_000
+
+
+def _can_be_resampled(traffic: Trace | Description) -> bool:
+    """Whether enough was recorded, and in more than one burst, so that futures can be made of it."""
+    if not isinstance(traffic, Trace):
+        return True
+    if len(traffic) < FEWEST_TO_RESAMPLE or traffic.span_ticks == 0:
+        return False
+    blocks = traffic.arrival_ticks // Bootstrap(traffic).block_ticks
+    return len(np.unique(blocks)) >= FEWEST_BLOCKS
 
 
 def law_of(

@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+collect_ignore_glob = [
+    "measured/*"
+]  # how measured files were made, by tools that are not installed
+
 # No deadline: the first example of a test may compile the kernel. In CI the draws are the same
 # every time, so that a change is judged by what it did; everywhere else they are fresh.
 settings.register_profile("fresh", deadline=None, print_blob=True)

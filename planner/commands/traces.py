@@ -175,7 +175,8 @@ def _make_traffic(path: Path, out: Path, seed: int | None, *, as_json: bool, qui
     write_trace(trace, out)
     if as_json:
         facts = {
-            "path": str(out),
+            "written": str(out),
+            "sha256": trace.sha256,
             "requests": len(trace),
             "span_s": trace.span_s,
             "input_tokens": int(trace.input_tokens.sum(dtype="int64")),

@@ -41,7 +41,7 @@ LEAST_RECORDED_FRACTION = 0.5
 """Of a day that must have been recorded for it to be drawn whole, or to lend its blocks (assumed)."""
 
 DRAWS = 16
-"""Places tried for a block before one without a hole is searched for."""
+"""Places tried for a block before one without a hole is searched for; futures, before one with a request."""
 
 
 class _Block(NamedTuple):
@@ -119,11 +119,18 @@ class Bootstrap:
         """
         if self.trace.span_ticks == 0:
             raise TraceError("the trace spans no time, so there are no blocks to resample")
-        days = stream(seed, replication, Purpose.BLOCKS)
-        random = stream(seed, replication + (copy << 32), Purpose.BLOCKS) if copy else days
-        blocks = list(self._blocks(days, random))
-        arrival, lengths, picked = self._pick(blocks)
-        if not len(picked):
+        for attempt in range(DRAWS):
+            # A future without a request is no trace, so it is drawn again.
+            which = (attempt,) if attempt else ()
+            days = stream(seed, replication, Purpose.BLOCKS, *which)
+            random = (
+                stream(seed, replication + (copy << 32), Purpose.BLOCKS, *which) if copy else days
+            )
+            blocks = list(self._blocks(days, random))
+            arrival, lengths, picked = self._pick(blocks)
+            if len(picked):
+                break
+        else:
             raise TraceError(
                 f"a resampled {self.trace.name!r} holds no request: {len(self.trace):,} requests in "
                 f"{self.trace.span_s:g} s are too few for blocks of {self.block_ticks / TICKS_PER_S:g} s; use longer blocks"

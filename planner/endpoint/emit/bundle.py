@@ -13,6 +13,9 @@ from planner.endpoint import images
 from planner.endpoint.emit.order import Order
 from planner.endpoint.emit.quoting import quoted
 
+WORDS_OF_YAML = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null"})
+"""What YAML reads as something else than text, in any case of letters (YAML 1.1)."""
+
 
 def write(order: Order) -> str:
     """Return `resources`, to be put into databricks.yml or a file that it includes."""
@@ -55,7 +58,8 @@ def _lines(value: Any, depth: int) -> Iterator[str]:
     indent = "  " * depth
     if isinstance(value, Mapping):
         for key, part in value.items():
-            shown = key if key.isidentifier() else quoted(key)
+            plain = key.isidentifier() and key.lower() not in WORDS_OF_YAML
+            shown = key if plain else quoted(key)
             if isinstance(part, Mapping | list) and part:
                 yield f"{indent}{shown}:"
                 yield from _lines(part, depth + 1)
