@@ -130,6 +130,23 @@ def count(value: float | None, *, unknown: str = UNKNOWN) -> str:
     return f"{'-' if known < 0 else ''}{_significant(abs(known))}"
 
 
+def compact(value: float | None, *, unknown: str = UNKNOWN) -> str:
+    """Return a number in the fewest characters, for where there is little room: thousands as k, millions as M.
+
+    >>> [compact(n) for n in (0, 7.25, 950, 7301, 12_345, 1_234_567, None)]
+    ['0', '7.25', '950', '7.3k', '12.3k', '1.23M', 'unknown']
+    """
+    known = _known(value)
+    if known is None:
+        return unknown
+    sign, size = ("-" if known < 0 else ""), abs(known)
+    for factor, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if size >= factor * 0.9995:
+            digits = 2 if size < 9.95 * factor and letter == "k" else 3
+            return f"{sign}{_significant(size / factor, digits)}{letter}"
+    return f"{sign}{_significant(size)}"
+
+
 def counted(value: float | None, noun: str, *, unknown: str = UNKNOWN) -> str:
     """Return a number of things with their name, in the plural where there is not one of them.
 
