@@ -40,10 +40,12 @@ def load_against_capacity(
     *,
     chunk_tokens_per_s: float,
     held_chunks: tuple[int, int] | None = None,
+    started_s: Values = (),
+    released_s: Values = (),
     noun: str = "chunk",
     width_in: float = WIDE_IN,
 ) -> Figure:
-    """Return offered load and rated ready capacity over time, and refusals below if there are any.
+    """Return offered load and rated ready capacity over time; below, if there are any, refusals and scale events.
 
     Args:
         t_s: where each bin of equal width starts, seconds since the first request, increasing [n].
@@ -51,6 +53,7 @@ def load_against_capacity(
         refused: requests refused in each bin [n].
         chunk_tokens_per_s: rated throughput of one chunk.
         held_chunks: minimum and maximum of the range, marked at the right.
+        started_s, released_s: when a chunk was asked for and when one was let go, seconds since the first request.
         noun: what one server is called.
         width_in: width of the figure; long series are binned to what it can show.
 
@@ -69,12 +72,19 @@ def load_against_capacity(
         )
         if bins is None:
             return empty("no timeline", width_in)
-        any_refused = bool(np.nansum(bins.refused))
-        figure = new_figure(width_in, (3.9 if wide else 3.1) + (1.0 if any_refused else 0.0))
-        if any_refused:
-            load, refusals = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
-        else:
-            load = refusals = figure.subplots()
+        started, released = (
+            np.histogram(array_of(times), bins.edges_s)[0].astype(float)
+            for times in (started_s, released_s)
+        )
+        any_refused, any_event = bool(np.nansum(bins.refused)), bool((started + released).any())
+        below = any_refused + any_event
+        figure = new_figure(width_in, (3.9 if wide else 3.1) + 1.0 * below)
+        panels: list[Axes] = list(
+            figure.subplots(
+                1 + below, 1, sharex=True, height_ratios=[4, *[1] * below], squeeze=False
+            ).flat
+        )
+        load = panels[0]
         unit_s, unit, step = time_unit(bins.edges_s[-1] - bins.edges_s[0], most=8 if wide else 4)
         edges = bins.edges_s / unit_s
 
@@ -104,20 +114,39 @@ def load_against_capacity(
         if held_chunks:
             _mark_range(load, held_chunks, chunk_tokens_per_s)
 
+        width = numbers.duration(float(bins.edges_s[1] - bins.edges_s[0]))
         if any_refused:
-            load.tick_params(labelbottom=False)
+            refusals = panels[1]
             refusals.grid(visible=True, axis="y")
             fill_steps(refusals, bins.refused, edges, VERMILION, linewidth=0.8)
-            width = numbers.duration(float(bins.edges_s[1] - bins.edges_s[0]))
             refusals.set_title(f"{'requests ' if wide else ''}refused, per {width}")
             refusals.set_ylim(0, max(1.0, float(np.nanmax(bins.refused))) * 1.05)
             refusals.yaxis.set_major_locator(MaxNLocator(nbins=2, steps=ROUND, integer=True))
             refusals.yaxis.set_major_formatter(counts())
-        refusals.set_xlim(edges[0], edges[-1])
-        refusals.xaxis.set_major_locator(MultipleLocator(step))
-        refusals.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-        refusals.set_xlabel(f"{unit} since the first request", loc="left")
+        if any_event:
+            _draw_events(panels[-1], started, released, edges)
+            title = f"{plain(noun)}s started (up) and let go (down), per {width}"
+            panels[-1].set_title(title if wide else f"started, let go, per {width}")
+        for panel in panels[:-1]:
+            panel.tick_params(labelbottom=False)
+        last = panels[-1]
+        last.set_xlim(edges[0], edges[-1])
+        last.xaxis.set_major_locator(MultipleLocator(step))
+        last.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+        last.set_xlabel(f"{unit} since the first request", loc="left")
         return figure
+
+
+def _draw_events(axes: Axes, started: Array, released: Array, edges: Array) -> None:
+    """Draw what was started upwards and what was let go downwards."""
+    axes.grid(visible=True, axis="y")
+    fill_steps(axes, started, edges, BLUE, linewidth=0.8)
+    fill_steps(axes, -released, edges, INK, linewidth=0.8, alpha=0.7)
+    axes.axhline(0, color=INK, linewidth=0.7)
+    most = max(1.0, float(started.max()), float(released.max())) * 1.1
+    axes.set_ylim(-most, most)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=2, steps=ROUND, integer=True))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.count(abs(value))))
 
 
 class _Bins(NamedTuple):

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from reports import numbers
-from reports.colours import BLUE, INK, STRONG, VERMILION
+from reports.colours import BLUE, STRONG, VERMILION
 from reports.figures.look import (
     WIDE_FROM_IN,
     WIDE_IN,
@@ -29,6 +29,9 @@ from reports.figures.shapes import squares
 
 MOST_IN_FULL = 30
 """Values of an axis up to which those not tried have a place too; beyond, only those tried."""
+
+FEWEST_COLUMNS = 8
+"""Columns that a wide map has room for at the least: a few cells across a page would be walls."""
 
 PALE, DARK = 0.10, 0.46
 """Opacities of the cheapest and the dearest range: text reads on both."""
@@ -80,7 +83,7 @@ def map_of_ranges(
                 if cells:
                     alpha = PALE + (DARK - PALE) * step / (TINTS - 1)
                     axes.add_patch(squares(cells, alpha, colour))
-        axes.set_xlim(0, len(columns))
+        axes.set_xlim(0, max(len(columns), FEWEST_COLUMNS if wide else 4))
         axes.set_ylim(0, len(rows))
         _name_ticks(axes, columns, rows, most=16 if wide else 7)
         axes.set_xlabel("maximum, chunks", loc="left")
@@ -163,4 +166,4 @@ def _name_ticks(axes: Axes, columns: dict[int, int], rows: dict[int, int], *, mo
     for places, ticks in ((columns, axes.set_xticks), (rows, axes.set_yticks)):
         shown = list(places)[:: -(-len(places) // most)]
         ticks([places[value] + 0.5 for value in shown], [numbers.count(value) for value in shown])
-    axes.spines["bottom"].set_color(INK)
+    axes.spines["bottom"].set_visible(False)

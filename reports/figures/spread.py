@@ -108,7 +108,7 @@ def _draw(axes: Axes, panel: SpreadPanel) -> None:
     positive = every[np.isfinite(every) & (every > 0)]
     scale_seconds(axes, positive.tolist() or [1.0])
     axes.grid(visible=True, axis="x")
-    rows = np.arange(len(seconds))
+    rows = np.arange(len(seconds), dtype=float)
     _bars(axes, rows, panel.p05, panel.p95, alpha=0.45, linewidth=1.6)
     _bars(axes, rows, panel.low, panel.high, alpha=0.75, linewidth=5)
     axes.plot(seconds, rows, **_MEAN)
@@ -127,10 +127,14 @@ def _bars(
     rows: Array,
     low: Sequence[float | None],
     high: Sequence[float | None],
-    **look: float,
+    *,
+    alpha: float,
+    linewidth: float,
 ) -> None:
     if not len(low):
         return
     left, right = array_of(low), array_of(high)
     known = np.isfinite(left) & np.isfinite(right)
-    axes.hlines(rows[known], np.maximum(left[known], 1e-9), right[known], color=BLUE, **look)
+    # An interval of a mean may reach below 0, which has no place on an axis by factors.
+    start = np.maximum(left[known], 1e-9)
+    axes.hlines(rows[known], start, right[known], color=BLUE, alpha=alpha, linewidth=linewidth)
