@@ -11,7 +11,17 @@ from collections.abc import Callable
 import numpy as np
 
 from reports import numbers
-from reports.report import BaselineRow, Interval, Limit, Metric, Promise, RangeRow, Report, Timeline
+from reports.report import (
+    BaselineRow,
+    Interval,
+    Limit,
+    Metric,
+    Promise,
+    RangeRow,
+    Report,
+    Timeline,
+    Unloaded,
+)
 from simulations.capacity import Capacity, ModelUnits
 
 METRIC_NAMES: dict[Metric, str] = {
@@ -129,6 +139,21 @@ def baseline_size(row: BaselineRow) -> str:
     return numbers.amount(row.capacity) if row.capacity else numbers.MISSING
 
 
+def alone(unloaded: Unloaded) -> str:
+    """Return what one request alone on the endpoint sees.
+
+    >>> from simulations.trace import Shape
+    >>> alone(Unloaded(shape=Shape(2048, 256), ttft_s=0.12, tpot_s=0.02, e2e_s=5.2))
+    'One request alone, 2,048 tokens in and 256 out: first token after 120 ms, then 20.0 ms a token, complete after 5.20 s.'
+    """
+    shape = unloaded.shape
+    return (
+        f"One request alone, {numbers.count(shape.input_tokens)} tokens in and {numbers.count(shape.output_tokens)} "
+        f"out: first token after {numbers.latency(unloaded.ttft_s)}, then {numbers.latency(unloaded.tpot_s)} a token, "
+        f"complete after {numbers.latency(unloaded.e2e_s)}."
+    )
+
+
 def refused_fraction(report: Report) -> float | None:
     """Return the share of requests that the decision refuses; None when it is not known."""
     chosen = _chosen(report)
@@ -168,10 +193,11 @@ def _timeline_sentence(timeline: Timeline, capacity: Capacity) -> str:
         else ""
     )
     parts = [f"Load peaks at {numbers.tokens_per_s(float(offered[peak]))}{width}, {when}"]
-    low, high = float(ready.min()), float(ready.max())
+    # Shares of a bin add up to a whole number only but for the last bit.
+    low, high = (round(float(value), 6) for value in (ready.min(), ready.max()))
     noun = unit_noun(capacity)
-    if numbers.count(low) == numbers.count(high) or round(low, 6) == round(high, 6):
-        parts.append(f"{numbers.counted(round(high, 6), noun)} stood ready throughout")
+    if numbers.count(low) == numbers.count(high):
+        parts.append(f"{numbers.counted(high, noun)} stood ready throughout")
     else:
         parts.append(f"between {numbers.count(low)} and {numbers.counted(high, noun)} were ready")
     over = float(np.mean(offered > ready * capacity.rated_tokens_per_s))

@@ -33,6 +33,7 @@ COMMANDS = (
     "verify",
     "rollback",
     "emit",
+    "report",
 )
 
 SERVICE = """

@@ -36,7 +36,7 @@ DOORS = {
     # printing
     "print()": CLI,
     "rich": CLI,
-    "typer": (*CLI, "planner/endpoint_cli.py"),
+    "typer": (*CLI, "planner/*_cli.py"),
     # the network
     "http": WORLD,
     "httpx": WORLD,

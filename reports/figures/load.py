@@ -132,7 +132,7 @@ def load_against_capacity(
         last = panels[-1]
         last.set_xlim(edges[0], edges[-1])
         last.xaxis.set_major_locator(MultipleLocator(step))
-        last.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+        last.xaxis.set_major_formatter(counts())
         last.set_xlabel(f"{unit} since the first request", loc="left")
         return figure
 

@@ -168,7 +168,7 @@ def plain(text: str, *, most: int = 20) -> str:
 
 
 def counts() -> FuncFormatter:
-    return FuncFormatter(lambda value, _: numbers.count(value))
+    return FuncFormatter(lambda value, _: numbers.axis_count(value))
 
 
 def write_head(

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
+from matplotlib.ticker import MaxNLocator, MultipleLocator
 
 from reports.colours import BLUE, INK
 from reports.figures.look import (
@@ -16,6 +16,7 @@ from reports.figures.look import (
     WIDE_IN,
     Values,
     array_of,
+    counts,
     empty,
     new_figure,
     styled,
@@ -67,11 +68,11 @@ def rate_over_time(
             draw_steps(axes, mean, edges, colour, linewidth=1.0)
             axes.set_ylim(0, float(high.max()) * 1.06 or 1.0)
             axes.yaxis.set_major_locator(MaxNLocator(nbins=4, steps=ROUND))
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+            axes.yaxis.set_major_formatter(counts())
             axes.set_title(title)
         panels[0].tick_params(labelbottom=False)
         panels[1].set_xlim(edges[0], edges[-1])
         panels[1].xaxis.set_major_locator(MultipleLocator(step))
-        panels[1].xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+        panels[1].xaxis.set_major_formatter(counts())
         panels[1].set_xlabel(f"{unit} since the first request", loc="left")
         return figure
