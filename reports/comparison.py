@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from reports import cells, numbers, sentences
-from reports.report import Report
+from reports.report import Assumption, Report
 from reports.tables import Table
 
 ABSENT = numbers.MISSING
@@ -62,7 +62,7 @@ class Comparison:
 def compare(before: Report, after: Report) -> Comparison:
     """Return what changed from one report to another."""
     inputs = _changes(_inputs(before), _inputs(after))
-    assumptions = _changes(_assumptions(before), _assumptions(after))
+    assumptions = _assumption_changes(before, after)
     return Comparison(
         before,
         after,
@@ -90,10 +90,10 @@ def headline(before: Report, after: Report) -> str:
         money = f"It costs the same, {numbers.usd(now)} a month."
     else:
         word = "more" if now > was else "less"
-        share = f", {numbers.percent(abs(now - was) / was)} {word}" if was > 0 else ""
+        share = f" ({numbers.percent(abs(now - was) / was)})" if was > 0 else ""
         money = (
-            f"A month costs {numbers.usd(abs(now - was))} {word}: {numbers.usd(now)} instead of "
-            f"{numbers.usd(was)}{share}."
+            f"A month costs {numbers.usd(abs(now - was))} {word}{share}: {numbers.usd(now)} instead of "
+            f"{numbers.usd(was)}."
         )
     verdicts = {
         (True, False): " The promise was kept, and no longer is.",
@@ -128,12 +128,23 @@ def _inputs(report: Report) -> dict[str, str]:
     return rows
 
 
-def _assumptions(report: Report) -> dict[str, str]:
-    """Return each number with its source, so that a new source of the same value is a change too."""
-    return {
-        row.name: f"{row.value} ({'assumed' if row.assumed else 'known'}; {row.source})"
-        for row in report.assumptions
-    }
+def _assumption_changes(before: Report, after: Report) -> list[Change]:
+    """Return each number before and after, with its source where that is another one."""
+    first, second = ({row.name: row for row in report.assumptions} for report in (before, after))
+    changes = []
+    for name in dict.fromkeys([*first, *second]):
+        was, now = first.get(name), second.get(name)
+        with_source = was is None or now is None or was.source != now.source
+        changes.append(Change(name, _value(was, with_source), _value(now, with_source)))
+    return changes
+
+
+def _value(row: Assumption | None, with_source: bool) -> str:
+    if row is None:
+        return ABSENT
+    if not with_source:
+        return row.value
+    return f"{row.value} ({'assumed' if row.assumed else 'known'}: {row.source})"
 
 
 def _answer(before: Report, after: Report) -> list[Change]:

@@ -277,7 +277,7 @@ def _turns(report: Report) -> Drawing | None:
     if not rows:
         return None
     return Drawing(
-        "turns-figure",
+        "turns",
         "What would change the answer",
         sentences.turns_sentence(report),
         lambda width_in: figures.flip_distances(rows, width_in=width_in),

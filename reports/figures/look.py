@@ -200,6 +200,10 @@ def mark_limit(
     word: Look = {"color": GREEN, "textcoords": "offset points", "ha": ha}
     if x is not None:
         axes.axvline(x, **line)
+        if ha == "center":
+            # A name at either end of the axis would run into what stands beside it.
+            place = axes.transLimits.transform(axes.transScale.transform((x, 1)))[0]
+            word["ha"] = "left" if place < 0.12 else "right" if place > 0.88 else "center"
         axes.annotate(text, (x, 1), (0, 5), xycoords=axes.get_xaxis_transform(), **word)
     if y is not None:
         axes.axhline(y, **line)
