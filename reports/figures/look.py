@@ -130,7 +130,7 @@ def svg(figure: Figure) -> str:
     return document.getvalue().decode()
 
 
-def png(figure: Figure) -> bytes:
+def png(figure: Figure, *, dpi: int = PNG_DPI) -> bytes:
     """Return a figure as a PNG on white, for where SVG is not shown: same figure, same bytes.
 
     >>> png(empty("nothing", NARROW_IN))[1:4]
@@ -140,7 +140,7 @@ def png(figure: Figure) -> bytes:
         FigureCanvasAgg(figure)
         picture = io.BytesIO()
         figure.savefig(
-            picture, format="png", dpi=PNG_DPI, facecolor="white", metadata={"Software": None}
+            picture, format="png", dpi=dpi, facecolor="white", metadata={"Software": None}
         )
     return picture.getvalue()
 

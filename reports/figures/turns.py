@@ -73,9 +73,9 @@ def flip_distances(rows: Sequence[TurnRow], *, width_in: float = WIDE_IN) -> Fig
         else:
             flips, effects = figure.subplots(), None
         flips.set_ylim(len(rows) - 0.4, -0.6)
-        flips.set_yticks(
-            range(len(rows)), [plain(row.label, most=30 if wide else 20) for row in rows]
-        )
+        # Where it is narrow, what a number is part of stands in the table alone.
+        names = [row.label if wide else row.label.rpartition(".")[2] for row in rows]
+        flips.set_yticks(range(len(rows)), [plain(name, most=30 if wide else 18) for name in names])
         _draw_flips(flips, rows, wide=wide)
         if effects is not None:
             _draw_effects(effects, rows)
@@ -130,7 +130,7 @@ def _draw_flips(axes: Axes, rows: Sequence[TurnRow], *, wide: bool) -> None:
     handles: list[Line2D | Patch] = [
         Line2D([], [], color=INK, alpha=0.55, linewidth=7, label="stands"),
         Line2D([], [], **_FAILS, label="fails beyond" if wide else "fails"),
-        Line2D([], [], **_CHEAPER, label="a cheaper one keeps it" if wide else "cheaper will do"),
+        Line2D([], [], **_CHEAPER, label="a cheaper one keeps it" if wide else "cheaper"),
     ]
     write_head(axes, "times what is assumed" if wide else "times the assumed", handles, wide=wide)
 

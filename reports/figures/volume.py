@@ -67,7 +67,9 @@ def cost_by_volume(
             ring: Look = {"marker": "o", "markerfacecolor": "none", "markeredgewidth": 1.5}
             ring |= {"color": BLUE, "linestyle": "none"}
             axes.plot(load[here], provisioned[here], **ring, markersize=14)
-            handles.append(Line2D([], [], **ring, markersize=9, label="this traffic"))
+            handles.append(
+                Line2D([], [], **ring, markersize=9, label="this traffic" if wide else "now")
+            )
         axes.set_xticks(load.tolist()[:: 1 if wide else 2])
         axes.minorticks_off()
         amounts = FuncFormatter(lambda value, _: numbers.count(float(f"{value:.2g}")))
