@@ -27,22 +27,19 @@ def escape(text: object) -> Markdown:
     r"""Return text as Markdown that shows it, on one line.
 
     >>> escape("<b>*x*</b> | http://a.b"), escape("1. one"), escape("- 1"), escape("1.5")
-    ('&lt;b&gt;\\*x\\*&lt;/b&gt; \\| http:&#47;/a.b', '1\\. one', '\\- 1', '1.5')
+    ('&lt;b&gt;\\*x\\*&lt;/b&gt; \\| http&#58;//a.b', '1\\. one', '\\- 1', '1.5')
     """
     if isinstance(text, Markdown):
         return text
     line = one_line(text).translate(_SPECIAL)
-    # Neither addresses nor what looks like one become links.
-    line = re.sub(r"(?i)(www|[a-z])(\.|:)(?=//|[a-z])", _unlinked, line)
+    # Neither addresses nor what looks like one become links: "www." and the colon before "//" are spelled out.
+    line = re.sub(r"(?i)(www)\.|:(?=//)", _unlinked, line)
     # At the head of a line these would begin a list, a heading or a rule.
     return Markdown(re.sub(r"^(\d*)([-+=.)])(?=[-+=\s]|$)", r"\1\\\2", line))
 
 
 def _unlinked(found: re.Match[str]) -> str:
-    word, mark = found[1], found[2]
-    if mark == ":":
-        return f"{word}&#58;"
-    return f"{word}&#46;" if word.lower() == "www" else found[0]
+    return f"{found[1]}&#46;" if found[1] else "&#58;"
 
 
 def one_line(text: object) -> str:
