@@ -5,6 +5,7 @@ Skipped where there is no chromium. axe-core is fetched by `.ci/run` (npm) into 
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -36,29 +37,41 @@ def browser() -> Iterator[playwright.Browser]:
         launched.close()
 
 
+class Pages(dict[str, Path]):
+    """The page of each variant and of a comparison as a file, drawn when it is first asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __missing__(self, name: str) -> Path:
+        if name == "comparison":
+            other = replace(example(), cost=replace(example().cost, usd_per_month=12_000.0))
+            text = render_comparison_html(compare(example(), other))
+        else:
+            text = render_html(variants()[name])
+        self[name] = self.folder / f"{name.replace(' ', '-')}.html"
+        self[name].write_text(text, encoding="utf-8")
+        return self[name]
+
+
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The page of some variants and a comparison, as files."""
-    folder = tmp_path_factory.mktemp("pages")
-    other = replace(example(), cost=replace(example().cost, usd_per_month=12_000.0))
-    every = variants()
-    texts = {
-        name: render_html(every[name])
-        for name in ("everything", "no range feasible", "no money", "model units")
-    }
-    texts["comparison"] = render_comparison_html(compare(example(), other))
-    paths = {name: folder / f"{name.replace(' ', '-')}.html" for name in texts}
-    for name, path in paths.items():
-        path.write_text(texts[name], encoding="utf-8")
-    return paths
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
+    return Pages(tmp_path_factory.mktemp("pages"))
 
 
 NAMES = ("everything", "no range feasible", "no money", "model units", "comparison")
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("name", NAMES)
+QUICK = {("everything", 1440, "light"), ("everything", 390, "dark"), ("comparison", 390, "light")}
+"""Every other look at a page is for `make slow`."""
+
+LOOKS = [
+    pytest.param(*look, marks=[] if look in QUICK else [pytest.mark.slow])
+    for look in itertools.product(NAMES, WIDTHS, SCHEMES)
+]
+
+
+@pytest.mark.parametrize(("name", "width", "scheme"), LOOKS)
 def test_a_page_opens_from_disk_with_the_network_cut(name, width, scheme, pages, browser):
     context = browser.new_context(
         viewport={"width": width, "height": 900},
