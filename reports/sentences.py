@@ -238,6 +238,12 @@ def cost_sentence(report: Report) -> str:
         f"the cheapest is {numbers.amount(chosen.capacity)} ({cost(chosen.usd_per_month, chosen.chunk_hours, chosen.capacity)}, "
         f"{numbers.percent(chosen.attainment_fraction)} of requests within all limits)."
     )
+    futures = report.promise.futures
+    if futures and futures > 1:
+        text += (
+            " Ranges are compared on the futures of the search; what is said of the decision above is of "
+            f"{numbers.counted(futures, 'fresh one')}."
+        )
     cheaper = report.next_cheaper
     if cheaper is not None:
         text += f" Next cheaper: {numbers.amount(cheaper.capacity)}. {cheaper.why.rstrip('.')}."

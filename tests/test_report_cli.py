@@ -24,7 +24,7 @@ from reports.markdown import render_markdown
 from reports.tables import Table, tables, to_csv, to_parquet
 
 HEADER = "arrived_at,num_prefill_tokens,num_decode_tokens\n"
-LOG = HEADER + "".join(f"{t},{900 + 37 * t % 400},{20 + t % 60}\n" for t in range(0, 1200, 2))
+LOG = HEADER + "".join(f"{t},{900 + 37 * t % 400},{20 + t % 60}\n" for t in range(0, 300, 2))
 MODEL = ("--model", "system.ai.meta_llama_v3_1_8b_instruct", "--chunk-tokens-per-s", "9500")
 MONEY = ("--usd-per-chunk-hour", "5")
 FORMULAS = ("=1+1", "+1", "-1+2", "@SUM(A1)", " =1", "\t=1", "\r=1", "\uff1d1")
