@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from markdown_it import MarkdownIt
 
+from planner import terminal_plan
 from planner.cli import run
 from planner.files import checksum
 from planner.rendering import report_of
@@ -328,6 +329,21 @@ def test_hostile_texts_stay_text_in_markdown(folder):
     assert "{{ 7 \\* 7 }}" in text
     assert "\x00" not in text
     assert "\u202e" not in text
+
+
+def test_hostile_texts_stay_text_in_the_block_of_a_plan():
+    plan = {
+        **{key: [HOSTILE] for key in ("kept_entities", "unknown_keys", "blocked", "notes")},
+        **dict.fromkeys(("cost_delta", "predicted", "request")),
+        "action": "update",
+        "endpoint": HOSTILE,
+        "diff": [{"path": HOSTILE, "before": HOSTILE, "after": HOSTILE, "reason": HOSTILE}],
+        "safety": [{"rule": "cost-up", "text": HOSTILE}],
+        "sha256": "ab" * 32,
+    }
+    tags = shown(terminal_plan.markdown(plan)).tags
+    assert {"script", "img", "a"}.isdisjoint(tags)
+    assert tags.count("td") == 4
 
 
 def test_hostile_texts_stay_text_in_comparisons(folder):
