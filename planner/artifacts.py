@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from planner import explanation
 from planner.break_even import crossing
@@ -30,6 +31,10 @@ from simulations.statistics import load_by_hour_of_week
 from simulations.ticks import TICKS_PER_S
 
 SCHEMA_VERSION = 1
+DAY_S = 86_400
+DAY_BIN_S = 300
+"""Width of a bin of the busiest day."""
+
 MOST_EVENTS = 5000
 """Scale events written out; a longer list says how many it left out."""
 
@@ -256,13 +261,30 @@ def _timeline(made: Recommendation) -> dict[str, Any]:
     ]
     events.sort(key=lambda event: (event["t_s"], event["chunk"]))
     return {
-        "t_s": table["t_s"].tolist(),
-        "offered_tokens_per_s": table["offered_tokens_per_s"].tolist(),
-        "ready_chunks": table["ready_chunks"].tolist(),
-        "refused": table["refused"].tolist(),
+        **_series(table),
+        **_busiest_day(made),
         "events": events[:MOST_EVENTS],
         "events_left_out": max(0, len(events) - MOST_EVENTS),
     }
+
+
+def _series(table: pd.DataFrame) -> dict[str, Any]:
+    columns = ("t_s", "offered_tokens_per_s", "ready_chunks", "refused")
+    return {name: table[name].tolist() for name in columns}
+
+
+def _busiest_day(made: Recommendation) -> dict[str, Any]:
+    """Return the 24 hours with the most load in fine bins, where the trace is longer than a day; else nothing."""
+    if made.trace.span_s <= DAY_S:
+        return {}
+    table = made.run.timeline(DAY_BIN_S)
+    per_day = DAY_S // DAY_BIN_S
+    sums = np.concatenate([[0.0], np.cumsum(table["offered_tokens_per_s"].to_numpy())])
+    # It may begin on any hour, and lies within the trace.
+    starts = np.arange(0, max(1, len(table) - per_day + 1), 3600 // DAY_BIN_S)
+    ends = np.minimum(starts + per_day, len(table))
+    first = int(starts[np.argmax(sums[ends] - sums[starts])])
+    return {"busiest_day": _series(table.iloc[first : first + per_day])}
 
 
 def _load_by_hour(made: Recommendation) -> dict[str, Any]:

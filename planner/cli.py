@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from planner import __file__ as _package_file
-from planner.commands import acting, judging, measuring, rehearsing, traces
+from planner.commands import acting, judging, measuring, rehearsing, reporting, traces
 from planner.configuration import configured
 from planner.line import one_line
 from planner.version import version
@@ -30,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for family in (judging, traces, measuring, acting, rehearsing):
+for family in (judging, reporting, traces, measuring, acting, rehearsing):
     app.registered_commands += family.app.registered_commands
 
 

@@ -52,22 +52,22 @@ def write(path: Path, text: str) -> None:
     write_together({path: text})
 
 
-def write_together(files: Mapping[Path, str]) -> None:
-    """Put files in place whole, and only after all of them could be written.
+def write_together(files: Mapping[Path, str | bytes]) -> None:
+    """Put files in place whole, and only after all of them could be written; text as UTF-8.
 
     Raises:
         InputError: a folder cannot be written to; what stood there still does.
     """
     staged: dict[Path, Path] = {}
     try:
-        for path, text in files.items():
+        for path, content in files.items():
             if path.is_dir():
                 raise IsADirectoryError(EISDIR, strerror(EISDIR))
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
             staged[path] = Path(name)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
             staged[path].chmod(0o644)
         for path, temporary in list(staged.items()):
             temporary.replace(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import reports
@@ -12,6 +12,8 @@ from reports import numbers
 from simulations.capacity import Capacity, ModelUnits, TokenChunks
 from simulations.cost import HOURS_PER_MONTH
 from simulations.trace import Shape
+
+DAY_S = 86_400
 
 LATENCIES = [
     f"{metric}_p{percent}_s" for metric in ("ttft", "e2e", "tpot") for percent in (50, 95, 99)
@@ -38,6 +40,10 @@ def report_of(data: Mapping[str, Any]) -> reports.Report:
             definition=data["objective"]["definition"],
             attainment_fraction=outcome["attainment"]["all"]["value"],
             held_in=data["confidence"],
+            kept_in=data["held_in"]["successes"],
+            futures=data["held_in"]["futures"],
+            at_least=data["held_in"]["low"],
+            asked_fraction=data["objective"]["hold_in_fraction"],
         ),
         cost=_cost(data),
         inputs=reports.Inputs(
@@ -47,6 +53,7 @@ def report_of(data: Mapping[str, Any]) -> reports.Report:
             n_requests=workload["requests"],
             span_s=workload["span_s"],
             dropped=workload["dropped"],
+            settings=_settings(data),
         ),
         percentiles=_percentiles(outcome),
         turns=[_turn(row) for row in data.get("sensitivity", ())],
@@ -62,12 +69,9 @@ def report_of(data: Mapping[str, Any]) -> reports.Report:
         warnings=data["warnings"],
         next_cheaper=_cheaper(data["next_cheaper"]),
         next_safer=_safer(data["next_safer"], outcome["attainment"]["all"]["value"]),
-        timeline=reports.Timeline(
-            **{
-                name: data["timeline"][name]
-                for name in ("t_s", "offered_tokens_per_s", "ready_chunks", "refused")
-            }
-        ),
+        timeline=_timeline(data["timeline"]),
+        busiest_day=_busiest_day(data["timeline"]),
+        sha256=data["sha256"],
         ranges=[_range(row) for row in data["alternatives"]],
         search=f"{data['search']}: {data['search_note']}",
         baselines=[_baseline(row) for row in data["baselines"]],
@@ -88,6 +92,51 @@ def report_of(data: Mapping[str, Any]) -> reports.Report:
             for row in data["assumptions"]
         ],
     )
+
+
+SERIES = ("t_s", "offered_tokens_per_s", "ready_chunks", "refused")
+
+
+def _timeline(data: Mapping[str, Any]) -> reports.Timeline:
+    return reports.Timeline(
+        **{name: data[name] for name in SERIES},
+        started_s=[event["t_s"] for event in data["events"] if event["what"] == "started"],
+        released_s=[event["t_s"] for event in data["events"] if event["what"] == "released"],
+        events_left_out=data["events_left_out"],
+    )
+
+
+def _busiest_day(data: Mapping[str, Any]) -> reports.Timeline | None:
+    """Return the 24 hours with the most load, with the scale events in them."""
+    day = data.get("busiest_day")
+    if day is None:
+        return None
+    whole = _timeline(data)
+    start = day["t_s"][0]
+
+    def within(times: Sequence[float]) -> list[float]:
+        return [t for t in times if start <= t < start + DAY_S]
+
+    return reports.Timeline(
+        **{name: day[name] for name in SERIES},
+        started_s=within(whole.started_s),
+        released_s=within(whole.released_s),
+        events_left_out=whole.events_left_out,
+    )
+
+
+def _settings(data: Mapping[str, Any]) -> dict[str, str]:
+    """Return what was asked for beside the traffic."""
+    inputs = data["inputs"]
+    rows = {"model": _model_name(inputs), "futures": numbers.count(inputs["futures"])}
+    rows["share of futures in which it must hold"] = numbers.share(
+        data["objective"]["hold_in_fraction"]
+    )
+    rows["seed"] = str(inputs["seed"])
+    for name in ("growth", "input_factor", "output_factor"):
+        if inputs[name] != 1:
+            rows[name.replace("_", " ")] = f"{inputs[name]:g} times"
+    return rows
 
 
 def _interval(figure: Mapping[str, Any]) -> reports.Interval:
@@ -115,9 +164,20 @@ def _turn(row: Mapping[str, Any]) -> reports.Turn:
         parameter=row["parameter"],
         sentence=row["sentence"],
         flips=row["flips_below"] is not None or row["flips_above"] is not None,
+        value=row["value"],
+        low=row["low"],
+        high=row["high"],
+        below=_flip(row["flips_below"]),
+        above=_flip(row["flips_above"]),
         effect=row["effect"],
         interaction=row["interaction"],
     )
+
+
+def _flip(data: Mapping[str, Any] | None) -> reports.Flip | None:
+    if data is None or data["at"] is None:
+        return None
+    return reports.Flip(at=data["at"], fails=data["becomes"] == "fails")
 
 
 def _volume(row: Mapping[str, Any]) -> reports.VolumeRow:
@@ -298,6 +358,8 @@ def _range(row: Mapping[str, Any]) -> reports.RangeRow:
         chunk_hours=outcome["chunk_hours"],
         attainment_fraction=outcome["attainment"]["all"],
         refused_fraction=outcome["refused_fraction"],
+        kept_in=row["held_in"]["successes"],
+        futures=row["held_in"]["futures"],
         **{key: outcome[key] for key in LATENCIES},
     )
 

@@ -12,7 +12,7 @@ from planner.endpoint.images import Difference
 from planner.endpoint.rollback import create_text
 from planner.line import one_line
 from planner.terminal import Line
-from reports import numbers
+from reports import markdown_text, numbers
 
 TITLES = {
     "create": "create",
@@ -155,23 +155,23 @@ def show_drift(receipt: Mapping[str, Any], found: Drift, path: str) -> None:
 
 def markdown(plan: Mapping[str, Any]) -> str:
     """Return a plan as a block for a pull request."""
-    action = plan["action"]
-    lines = [f"### ptplan: {TITLES[action]} `{plan['endpoint']}`", ""]
+    action, escape, code = plan["action"], markdown_text.escape, markdown_text.code
+    lines = [f"### ptplan: {TITLES[action]} {code(plan['endpoint'])}", ""]
     if plan["diff"]:
-        lines += ["| field | before | after | why |", "|---|---|---|---|"]
-        lines += [
-            f"| `{_cell(one['path'])}` | {_cell(_value(one['before']))} | {_cell(_value(one['after']))} | "
-            f"{_cell(one['reason'])} |"
+        rows = [
+            [code(one["path"]), _value(one["before"]), _value(one["after"]), one["reason"]]
             for one in plan["diff"]
         ]
-        lines.append("")
+        lines += [markdown_text.table(["field", "before", "after", "why"], rows), ""]
     lines += [
-        f"- **{label}**: {_cell(text)}" if label else f"- {_cell(text)}"
+        f"- **{label}**: {escape(text)}" if label else f"- {escape(text)}"
         for label, text in _facts(plan)
     ]
-    lines += [f"- **blocked**: {_cell(reason)}" for reason in plan["blocked"]]
-    lines += [f"- **safety rule {rule['rule']}**: {_cell(rule['text'])}" for rule in plan["safety"]]
-    lines += [f"- {_cell(note)}" for note in plan["notes"]]
+    lines += [f"- **blocked**: {escape(reason)}" for reason in plan["blocked"]]
+    lines += [
+        f"- **safety rule {rule['rule']}**: {escape(rule['text'])}" for rule in plan["safety"]
+    ]
+    lines += [f"- {escape(note)}" for note in plan["notes"]]
     lines += ["", f"{SUMMARIES[action]} Plan `{plan['sha256'][:12]}`."]
     return "\n".join(lines) + "\n"
 
@@ -273,10 +273,6 @@ def _value(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return one_line(value)
-
-
-def _cell(text: str) -> str:
-    return one_line(text).replace("|", "\\|")
 
 
 def _mark_style(mark: str) -> str:

@@ -116,6 +116,15 @@ def axis_seconds(seconds: float) -> str:
     return f"{_trimmed(f'{seconds:,.3f}')} s"
 
 
+def axis_count(value: float) -> str:
+    """Return a round number for the tick of an axis: no digit more than needed.
+
+    >>> [axis_count(v) for v in (0, 2.5, 12500, 0.0625)]
+    ['0', '2.5', '12,500', '0.0625']
+    """
+    return f"{value:,.10g}"
+
+
 def count(value: float | None, *, unknown: str = UNKNOWN) -> str:
     """Return a number of things: whole ones in full, fractions with three significant digits.
 
@@ -128,6 +137,23 @@ def count(value: float | None, *, unknown: str = UNKNOWN) -> str:
     if known == int(known):
         return f"{int(known):,}"
     return f"{'-' if known < 0 else ''}{_significant(abs(known))}"
+
+
+def compact(value: float | None, *, unknown: str = UNKNOWN) -> str:
+    """Return a number in the fewest characters, for where there is little room: thousands as k, millions as M.
+
+    >>> [compact(n) for n in (0, 7.25, 950, 7301, 12_345, 1_234_567, None)]
+    ['0', '7.25', '950', '7.3k', '12.3k', '1.23M', 'unknown']
+    """
+    known = _known(value)
+    if known is None:
+        return unknown
+    sign, size = ("-" if known < 0 else ""), abs(known)
+    for factor, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if size >= factor * 0.9995:
+            digits = 2 if size < 9.95 * factor and letter == "k" else 3
+            return f"{sign}{_significant(size / factor, digits)}{letter}"
+    return f"{sign}{_significant(size)}"
 
 
 def counted(value: float | None, noun: str, *, unknown: str = UNKNOWN) -> str:
@@ -169,6 +195,22 @@ def usd(value: float | None, *, unknown: str = UNKNOWN) -> str:
     if size >= 1e-6:
         return f"{sign}USD {_trimmed(f'{size:.{1 - math.floor(math.log10(size))}f}')}"
     return f"{sign}USD <0.000001"
+
+
+def usd_apart(before: float | None, after: float | None, *, unknown: str = UNKNOWN) -> str:
+    """Return what something costs more or less than before, in money and in percent.
+
+    >>> usd_apart(7301, 16250), usd_apart(100, 80), usd_apart(5, 5), usd_apart(0, 5), usd_apart(None, 5)
+    ('+USD 8,949 (+122.6 %)', '-USD 20.00 (-20.0 %)', 'no change', '+USD 5.00', 'unknown')
+    """
+    was, now = _known(before), _known(after)
+    if was is None or now is None:
+        return unknown
+    if was == now:
+        return "no change"
+    sign = "+" if now > was else ""
+    text = f"{sign}{usd(now - was)}"
+    return f"{text} ({sign}{percent((now - was) / was)})" if was > 0 else text
 
 
 def percent(fraction: float | None, *, unknown: str = UNKNOWN) -> str:

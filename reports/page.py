@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jinja2
 from markupsafe import Markup
 
-from reports import figures, numbers, sentences
+from reports import cells, figures, markdown_text, numbers, sentences
 from reports.svg import inline_svg
 
 _CONTROLS = dict.fromkeys({*range(32), 127} - {9, 10}, "\N{REPLACEMENT CHARACTER}")
@@ -36,6 +36,22 @@ def render(template: str, **content: Any) -> str:
     return page.translate(_CONTROLS).encode("utf-8", "replace").decode("utf-8")
 
 
+def render_markdown_template(template: str, **content: Any) -> str:
+    """Return a template of Markdown filled; what it prints is escaped unless it is `Markdown` already."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("reports"),
+        autoescape=False,  # `finalize` escapes for Markdown, HTML included
+        finalize=markdown_text.escape,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(cells=cells, numbers=numbers, words=sentences, md=markdown_text)
+    text = environment.get_template(template).render(**content)
+    lines = re.sub(r"\n{3,}", "\n\n", text).strip("\n") + "\n"
+    return lines.encode("utf-8", "replace").decode("utf-8")
+
+
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("reports"),
@@ -44,7 +60,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(numbers=numbers, words=sentences)
+    environment.globals.update(cells=cells, numbers=numbers, words=sentences)
     environment.filters["prose"] = _prose
     return environment
 

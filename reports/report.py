@@ -101,12 +101,19 @@ class Promise:
         definition: what "holds" means, in a sentence.
         attainment_fraction: share of arrived requests within all limits at once (0..1).
         held_in: in how many futures the promise held, in words.
+        kept_in, futures: in how many of how many futures it held; None where that was not counted.
+        at_least: the share of all futures in which it holds at the least, with 95 % confidence.
+        asked_fraction: the share of futures asked for.
     """
 
     limits: Sequence[Limit]
     definition: str
     attainment_fraction: float | None = None
     held_in: str = "one future, no interval"
+    kept_in: int | None = None
+    futures: int | None = None
+    at_least: float | None = None
+    asked_fraction: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +185,7 @@ class RangeRow:
         usd_per_month, chunk_hours: what it costs.
         attainment_fraction: share of arrived requests within all limits at once.
         refused_fraction: share of arrived requests refused for good.
+        kept_in, futures: in how many of the futures it was run in it kept the promise; None where not counted.
         ttft_p50_s ... tpot_p99_s: percentiles in seconds; None where a run was stopped early, or where so
             many requests were refused that the percentile is never reached.
     """
@@ -190,6 +198,8 @@ class RangeRow:
     chunk_hours: float | None = None
     attainment_fraction: float | None = None
     refused_fraction: float | None = None
+    kept_in: int | None = None
+    futures: int | None = None
     ttft_p50_s: float | None = None
     ttft_p95_s: float | None = None
     ttft_p99_s: float | None = None
@@ -222,6 +232,19 @@ class BaselineRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Flip:
+    """A value beyond which the answer is another one.
+
+    Args:
+        at: the value.
+        fails: whether the range breaks the promise beyond it; else a cheaper one keeps it.
+    """
+
+    at: float
+    fails: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
     """One assumed number and what turning it does to the answer.
 
@@ -229,6 +252,8 @@ class Turn:
         parameter: its name.
         sentence: where the answer flips, or that it stands.
         flips: whether it flips within the range that was tried.
+        value, low, high: what was assumed, and between which it was varied; None where it is a choice of two.
+        below, above: where the answer flips; None where it stands, or where it is a choice.
         effect: on the share of requests within the promise, over that range; None where not screened.
         interaction: how much that depends on the other numbers.
     """
@@ -236,6 +261,11 @@ class Turn:
     parameter: str
     sentence: str
     flips: bool
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    below: Flip | None = None
+    above: Flip | None = None
     effect: float | None = None
     interaction: float | None = None
 
@@ -268,12 +298,17 @@ class Timeline:
         offered_tokens_per_s: mean offered load of each bin.
         ready_chunks: chunks (or steps of units) ready in each bin, mean.
         refused: requests refused in each bin.
+        started_s, released_s: when a chunk was asked for, and when one was let go; of any lengths.
+        events_left_out: further events that are not in them.
     """
 
     t_s: Sequence[float] = ()
     offered_tokens_per_s: Sequence[float] = ()
     ready_chunks: Sequence[float] = ()
     refused: Sequence[float] = ()
+    started_s: Sequence[float] = ()
+    released_s: Sequence[float] = ()
+    events_left_out: int = 0
 
     def __post_init__(self) -> None:
         lengths = {
@@ -329,6 +364,7 @@ class Inputs:
         n_requests: requests kept.
         span_s: from the first to the last arrival.
         dropped: rows left out, by reason.
+        settings: what was asked for beside the traffic, by name, already as text.
     """
 
     file: str
@@ -337,6 +373,7 @@ class Inputs:
     n_requests: int
     span_s: float
     dropped: Mapping[str, int] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -370,6 +407,8 @@ class Report:
         warnings: what to know before believing it, a sentence each.
         next_cheaper, next_safer: the neighbours in price; None where there is none.
         timeline: load and capacity over time.
+        busiest_day: the same of the 24 hours with the most load, in finer bins; None where the trace is no longer.
+        sha256: of the recommendation; empty where there is none.
         ranges: every range tried, the decision among them.
         search: how far the search proves that nothing cheaper keeps the promise, in words.
         baselines: what other ways of choosing would give.
@@ -396,6 +435,8 @@ class Report:
     next_cheaper: Neighbour | None = None
     next_safer: Neighbour | None = None
     timeline: Timeline = field(default_factory=Timeline)
+    busiest_day: Timeline | None = None
+    sha256: str = ""
     ranges: Sequence[RangeRow] = ()
     search: str = ""
     baselines: Sequence[BaselineRow] = ()

@@ -11,7 +11,17 @@ from collections.abc import Callable
 import numpy as np
 
 from reports import numbers
-from reports.report import BaselineRow, Interval, Limit, Metric, RangeRow, Report
+from reports.report import (
+    BaselineRow,
+    Interval,
+    Limit,
+    Metric,
+    Promise,
+    RangeRow,
+    Report,
+    Timeline,
+    Unloaded,
+)
 from simulations.capacity import Capacity, ModelUnits
 
 METRIC_NAMES: dict[Metric, str] = {
@@ -50,6 +60,15 @@ def limit_verdict(limit: Limit) -> str:
     if limit.percentile is None:
         return f"{reached} refused"
     return f"{reached} within {numbers.duration(limit.limit)}"
+
+
+def sentence(text: str) -> str:
+    """Return text with a capital letter at its head.
+
+    >>> sentence("at least 95 %.")
+    'At least 95 %.'
+    """
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def unit_noun(capacity: Capacity) -> str:
@@ -108,9 +127,31 @@ def cost(usd_per_month: float | None, chunk_hours: float | None, capacity: Capac
     return "at an unknown cost"
 
 
+def cost_axis(report: Report) -> str:
+    """Return what ranges are compared by: money where all have a price, else hours."""
+    if report.has_money():
+        return "USD a month"
+    return f"{unit_noun(report.decision.capacity)}-hours over the trace"
+
+
 def baseline_size(row: BaselineRow) -> str:
     """Return what another way of choosing would buy, or a dash."""
     return numbers.amount(row.capacity) if row.capacity else numbers.MISSING
+
+
+def alone(unloaded: Unloaded) -> str:
+    """Return what one request alone on the endpoint sees.
+
+    >>> from simulations.trace import Shape
+    >>> alone(Unloaded(shape=Shape(2048, 256), ttft_s=0.12, tpot_s=0.02, e2e_s=5.2))
+    'One request alone, 2,048 tokens in and 256 out: first token after 120 ms, then 20.0 ms a token, complete after 5.20 s.'
+    """
+    shape = unloaded.shape
+    return (
+        f"One request alone, {numbers.count(shape.input_tokens)} tokens in and {numbers.count(shape.output_tokens)} "
+        f"out: first token after {numbers.latency(unloaded.ttft_s)}, then {numbers.latency(unloaded.tpot_s)} a token, "
+        f"complete after {numbers.latency(unloaded.e2e_s)}."
+    )
 
 
 def refused_fraction(report: Report) -> float | None:
@@ -121,7 +162,24 @@ def refused_fraction(report: Report) -> float | None:
 
 def load_sentence(report: Report) -> str:
     """Return what to see in the figure of load against capacity over time."""
-    timeline, capacity = report.timeline, report.decision.capacity
+    return _timeline_sentence(report.timeline, report.decision.capacity)
+
+
+def day_sentence(report: Report) -> str:
+    """Return what to see in the figure of the busiest day."""
+    if report.busiest_day is None:
+        return "The trace is no longer than a day."
+    start_s = float(report.busiest_day.t_s[0])
+    begins = (
+        f"{numbers.duration(start_s)} after the first request"
+        if start_s
+        else "with the first request"
+    )
+    text = _timeline_sentence(report.busiest_day, report.decision.capacity)
+    return f"The 24 hours with the most load; they begin {begins}. {text}"
+
+
+def _timeline_sentence(timeline: Timeline, capacity: Capacity) -> str:
     if not len(timeline.t_s):
         return "There is no timeline to show."
     offered = np.asarray(timeline.offered_tokens_per_s, dtype=float)
@@ -135,10 +193,11 @@ def load_sentence(report: Report) -> str:
         else ""
     )
     parts = [f"Load peaks at {numbers.tokens_per_s(float(offered[peak]))}{width}, {when}"]
-    low, high = float(ready.min()), float(ready.max())
+    # Shares of a bin add up to a whole number only but for the last bit.
+    low, high = (round(float(value), 6) for value in (ready.min(), ready.max()))
     noun = unit_noun(capacity)
-    if numbers.count(low) == numbers.count(high) or round(low, 6) == round(high, 6):
-        parts.append(f"{numbers.counted(round(high, 6), noun)} stood ready throughout")
+    if numbers.count(low) == numbers.count(high):
+        parts.append(f"{numbers.counted(high, noun)} stood ready throughout")
     else:
         parts.append(f"between {numbers.count(low)} and {numbers.counted(high, noun)} were ready")
     over = float(np.mean(offered > ready * capacity.rated_tokens_per_s))
@@ -150,6 +209,11 @@ def load_sentence(report: Report) -> str:
         parts.append("load never passed the rated throughput of what was ready")
     refused = float(np.sum(timeline.refused))
     parts.append(f"{numbers.counted(refused, 'refusal')}" if refused else "no request was refused")
+    if len(timeline.started_s) or len(timeline.released_s):
+        started = f"{numbers.counted(len(timeline.started_s), noun)} started"
+        parts.append(f"{started} and {numbers.count(len(timeline.released_s))} let go")
+    if timeline.events_left_out:
+        parts.append(f"{numbers.counted(timeline.events_left_out, 'later scale event')} not shown")
     return "; ".join(parts) + "."
 
 
@@ -174,6 +238,12 @@ def cost_sentence(report: Report) -> str:
         f"the cheapest is {numbers.amount(chosen.capacity)} ({cost(chosen.usd_per_month, chosen.chunk_hours, chosen.capacity)}, "
         f"{numbers.percent(chosen.attainment_fraction)} of requests within all limits)."
     )
+    futures = report.promise.futures
+    if futures and futures > 1:
+        text += (
+            " Ranges are compared on the futures of the search; what is said of the decision above is of "
+            f"{numbers.counted(futures, 'fresh one')}."
+        )
     cheaper = report.next_cheaper
     if cheaper is not None:
         text += f" Next cheaper: {numbers.amount(cheaper.capacity)}. {cheaper.why.rstrip('.')}."
@@ -209,6 +279,122 @@ def spread(interval: Interval, unit: Callable[[float | None], str]) -> str:
         f"95 % interval of the mean {unit(interval.low)} to {unit(interval.high)}; nine of ten futures "
         f"{unit(interval.p05)} to {unit(interval.p95)}"
     )
+
+
+def how_often(promise: Promise) -> str:
+    """Return in how many futures a promise held, in the fewest words.
+
+    >>> how_often(Promise(limits=[], definition="", kept_in=59, futures=61)), how_often(Promise(limits=[], definition=""))
+    ('59 of 61 futures', 'one future, no interval')
+    """
+    if promise.kept_in is None or promise.futures is None:
+        return promise.held_in
+    if promise.futures == 1:
+        return "in the one future tried" if promise.kept_in else "not in the one future tried"
+    return f"{numbers.count(promise.kept_in)} of {numbers.counted(promise.futures, 'future')}"
+
+
+def how_sure(promise: Promise) -> str:
+    """Return what that says of all futures.
+
+    >>> how_sure(Promise(limits=[], definition="", kept_in=61, futures=61, at_least=0.952, asked_fraction=0.9))
+    'at least 95.2 % of all, with 95 % confidence; 90 % asked for'
+    """
+    if promise.futures == 1:
+        return "says nothing of other days"
+    if promise.at_least is None:
+        return ""
+    asked = (
+        ""
+        if promise.asked_fraction is None
+        else f"; {numbers.share(promise.asked_fraction)} asked for"
+    )
+    return f"at least {numbers.percent(promise.at_least)} of all, with 95 % confidence{asked}"
+
+
+def month_interval(interval: Interval) -> str:
+    """Return between what the month lies, in the fewest words; nothing for one future.
+
+    >>> month_interval(Interval(low=7196.0, high=7301.0, p05=7000.0, p95=7500.0))
+    'USD 7,196 to USD 7,301 (95 % interval of the mean)'
+    """
+    if interval.low is None:
+        return ""
+    if interval.p05 == interval.p95:
+        return "the same in every future"
+    return (
+        f"{numbers.usd(interval.low)} to {numbers.usd(interval.high)} (95 % interval of the mean)"
+    )
+
+
+def futures_interval(interval: Interval) -> str:
+    """Return between what nine of ten futures lie; nothing for one future.
+
+    >>> futures_interval(Interval(low=7196.0, high=7301.0, p05=7000.0, p95=7500.0))
+    'nine of ten futures USD 7,000 to USD 7,500'
+    """
+    if interval.p05 is None or interval.p05 == interval.p95:
+        return ""
+    return f"nine of ten futures {numbers.usd(interval.p05)} to {numbers.usd(interval.p95)}"
+
+
+def map_sentence(report: Report) -> str:
+    """Return what to see in the map of ranges, or of sizes against cost."""
+    rows = report.ranges
+    if not rows:
+        return "Nothing was tried."
+    capacity = report.decision.capacity
+    kept = [row for row in rows if row.feasible]
+    option = option_noun(capacity)
+    tried = numbers.counted(len(rows), option)
+    text = f"Of {tried} tried, {numbers.count(len(kept))} {'keeps' if len(kept) == 1 else 'keep'} the promise"
+    if isinstance(capacity, ModelUnits):
+        return f"{text}. Units are held at all times, so the cost grows with them."
+    largest = max(row.capacity.max_chunks for row in rows)
+    return (
+        f"{text}; the largest maximum tried is {numbers.counted(largest, 'chunk')}. "
+        "Cells without colour were not tried: they cost more than the answer whatever they do, or lie beyond the search."
+    )
+
+
+def spread_sentence(report: Report) -> str:
+    """Return what to see in the figure of latencies over futures."""
+    promised = next(
+        (limit for limit in report.promise.limits if limit.percentile is not None), None
+    )
+    wanted = ("ttft", 95) if promised is None else (promised.metric, promised.percentile)
+    shown = next((row for row in report.percentiles if (row.metric, row.percent) == wanted), None)
+    shown = shown or next(iter(report.percentiles), None)
+    if shown is None:
+        return "No latency percentile is known."
+    name = f"{METRIC_NAMES[shown.metric]} p{shown.percent}"
+    if shown.seconds is None:
+        return f"{name} is never reached in some future: too many requests are refused there."
+    if shown.interval.low is None:
+        return f"{name} is {numbers.latency(shown.seconds)}. One future was judged, so there is no interval."
+    return f"{name} is {numbers.latency(shown.seconds)}: {spread(shown.interval, numbers.latency)}."
+
+
+def turns_sentence(report: Report) -> str:
+    """Return what to see in the figure of what would change the answer."""
+    turns = report.turns
+    if not turns:
+        return "No number was varied."
+    flipping = [turn for turn in turns if turn.flips]
+    varied = numbers.counted(len(turns), "assumed number")
+    if not flipping:
+        return (
+            f"Of {varied}, each turned on its own, none changes the answer within the range tried."
+        )
+    text = (
+        f"Of {varied}, each turned on its own, {numbers.count(len(flipping))} "
+        f"{'changes' if len(flipping) == 1 else 'change'} the answer within the range tried; the nearest is "
+        f"{flipping[0].parameter}."
+    )
+    choices = sum(turn.value is None for turn in turns)
+    if choices:
+        text += f" {numbers.counted(choices, 'choice')} of two, without a scale, {'stands' if choices == 1 else 'stand'} in the table alone."
+    return text
 
 
 def volume_sentence(report: Report) -> str:

@@ -35,6 +35,7 @@ COMMANDS = (
     "verify",
     "rollback",
     "emit",
+    "report",
 )
 
 SERVICE = """

@@ -26,7 +26,7 @@ DOORS = {
     "databricks": ("planner/endpoint/client.py",),
     "duckdb": ("simulations/ingest/*",),
     "fastapi": ("planner/app/*", "planner/endpoint/sandbox*"),
-    "matplotlib": ("reports/figures.py",),
+    "matplotlib": ("reports/figures/*",),
     "numba": ("simulations/kernel.py", "simulations/tally.py"),
     "pydantic": ("planner/endpoint/sandbox*",),
     "simpy": ("simulations/reference.py",),

@@ -17,20 +17,27 @@ from reports import (
     BaselineRow,
     Cost,
     Decision,
+    Flip,
     Inputs,
+    Interval,
     Limit,
     Neighbour,
     Pairing,
+    Percentile,
     Promise,
     RangeRow,
     Report,
     Request,
     Timeline,
+    Turn,
     Unloaded,
+    VolumeRow,
     figures,
     numbers,
     render_html,
 )
+from reports.drawings import drawings
+from reports.html import SECTIONS, render_section
 from reports.svg import inline_svg
 from simulations.capacity import ModelUnits, TokenChunks
 from simulations.trace import Shape
@@ -77,6 +84,7 @@ def example() -> Report:
             n_requests=12345,
             span_s=86400.0,
             dropped={"no arrival": 2},
+            settings={"seed": "0"},
         ),
         request=Request(method="POST", path="/api", body='{"name": "chat"}', missing=["version"]),
         command="ptplan recommend trace.csv",
@@ -95,6 +103,8 @@ def example() -> Report:
             offered_tokens_per_s=[500.0, 2500.0, 900.0],
             ready_chunks=[1, 2, 3],
             refused=[0, 4, 0],
+            started_s=[30.0, 90.0],
+            released_s=[130.0],
         ),
         ranges=rows,
         search="All neighbours were tried.",
@@ -105,6 +115,52 @@ def example() -> Report:
             BaselineRow(name="Pay-per-token", note="no promise"),
         ],
         unloaded=Unloaded(shape=Shape(2048, 256), ttft_s=0.12, tpot_s=0.02, e2e_s=5.2),
+        percentiles=[
+            Percentile(
+                metric=metric,
+                percent=percent,
+                seconds=percent / 50,
+                interval=Interval(
+                    low=percent / 55, high=percent / 45, p05=percent / 60, p95=percent / 40
+                ),
+            )
+            for metric in ("ttft", "e2e")
+            for percent in (50, 90, 95, 99)
+        ],
+        turns=[
+            Turn(
+                parameter="growth",
+                sentence="holds while traffic stays under 1.2 times",
+                flips=True,
+                value=1.0,
+                low=0.5,
+                high=2.0,
+                below=Flip(at=0.9, fails=False),
+                above=Flip(at=1.2, fails=True),
+                effect=0.2,
+                interaction=0.1,
+            ),
+            Turn(parameter="share", sentence="stands", flips=False),
+        ],
+        volumes=[
+            VolumeRow(
+                volume=volume,
+                tokens_per_s=900 * volume,
+                capacity=TokenChunks(CHUNK, 1, 3),
+                usd_per_month=30_000.0,
+                pay_per_token_usd_per_month=9_000.0 * volume,
+            )
+            for volume in (0.5, 1, 2)
+        ],
+        asked=["A further answer."],
+        load_by_hour_of_week=[float(hour) for hour in range(168)],
+        busiest_day=Timeline(
+            t_s=[60.0, 65.0],
+            offered_tokens_per_s=[500.0, 2500.0],
+            ready_chunks=[1, 2],
+            refused=[0, 4],
+        ),
+        sha256="cd" * 32,
         assumptions=[
             Assumption(name="start_delay_s", value="155 s", source="SageServe", date="2026-11-22")
         ],
@@ -358,6 +414,19 @@ def variants() -> dict[str, Report]:
         "nothing but the answer": Report(
             decision=full.decision, promise=promise, cost=Cost(chunk_hours=None), inputs=full.inputs, command=""
         ),
+        "one future": replace(
+            full,
+            promise=replace(full.promise, kept_in=1, futures=1),
+            percentiles=[replace(row, interval=Interval()) for row in full.percentiles],
+        ),
+        "nothing refused, nothing scaled": replace(
+            full,
+            timeline=Timeline(
+                t_s=[0.0, 60.0], offered_tokens_per_s=[5.0, 5.0], ready_chunks=[3, 3], refused=[0, 0]
+            ),
+            busiest_day=None,
+            turns=[replace(full.turns[0], flips=False, below=None, above=None)],
+        ),
         "tokens promised": replace(
             full,
             promise=replace(promise, limits=[Limit(metric="tpot", percentile=99.9, limit=0.05)]),
@@ -403,10 +472,13 @@ def test_ids_are_unique_and_every_reference_has_its_id(pages, name):
 @pytest.mark.parametrize("name", list(variants()))
 def test_every_figure_says_what_to_see(pages, name):
     page = Page(pages[name])
-    assert page.tags.count("svg") == page.values("role").count("img") == 6
-    assert page.tags.count("figcaption") == 3
-    for word in ("Cost against attainment. ", "Load against capacity over time. ", "Latency perc"):
-        assert sum(label.startswith(word) for label in page.values("aria-label")) == 2
+    expected = drawings(variants()[name])
+    assert page.tags.count("figcaption") == len(expected)
+    assert page.tags.count("svg") == page.values("role").count("img") == 2 * len(expected)
+    for drawing in expected:
+        label = f"{drawing.title}. {drawing.sentence}"
+        assert page.values("aria-label").count(label) == 2
+        assert drawing.sentence in page.text
 
 
 @pytest.mark.parametrize("name", list(variants()))
@@ -435,11 +507,15 @@ def test_sections_stand_in_the_order_in_which_one_asks(pages):
         "Why not cheaper",
         "Cost against attainment",
         "Load against capacity over time",
-        "Latency percentiles by range",
+        "Latency percentiles",
         "Every range tried",
+        "Load by hour of the week",
+        "Against paying by the token",
+        "What would change the answer",
+        "Also asked",
         "What other ways of choosing would give",
         "What this rests on",
-        "Inputs",
+        "Inputs and checksums",
         "Request to send",
         "Command that gives this page again",
     ]
@@ -464,8 +540,70 @@ def test_without_a_price_the_page_ranks_by_chunk_hours(pages):
 def test_model_units_are_called_units(pages):
     text = Page(pages["model units"]).text
     assert "Recommended size for m 100 model units 2 steps of 50 units" in text
-    assert "Every size tried Units, tokens/s" in text
+    assert "Every size tried Units against cost" in text
+    assert "Of 3 sizes tried, 2 keep the promise. Units are held at all times" in text
     assert "72 step-hours over the trace" in text
+
+
+def test_one_future_has_no_interval_and_the_page_says_so(pages):
+    text = Page(pages["one future"]).text
+    assert "How often it held in the one future tried says nothing of other days" in text
+    assert "One future was judged, so there is no interval." in text
+    assert "nine of ten futures" not in text
+
+
+def test_where_nothing_happens_the_page_says_so(pages):
+    text = Page(pages["nothing refused, nothing scaled"]).text
+    assert "3 chunks stood ready throughout" in text
+    assert "no request was refused." in text
+    assert "requests refused, per" not in text
+    assert "chunks started (up)" not in text
+    assert "Of 1 assumed number, each turned on its own, none changes the answer" in text
+
+
+@pytest.mark.parametrize("name", [*SECTIONS, "decision", "warnings"])
+def test_a_section_alone_is_the_one_of_the_page(name, pages):
+    section = render_section(name, example())
+    assert " ".join(section.split()) in " ".join(pages["everything"].split())
+
+
+def test_a_week_of_five_million_requests_with_much_of_everything_is_a_small_page():
+    """What grows with a trace are bins of time, scale events and ranges; each is at its bound here."""
+    chance = np.random.default_rng(0)
+    full = example()
+
+    def timeline(n, width_s, events):
+        return Timeline(
+            t_s=[i * width_s for i in range(n)],
+            offered_tokens_per_s=chance.uniform(0, 90_000, n).tolist(),
+            ready_chunks=chance.uniform(1, 90, n).tolist(),
+            refused=chance.integers(0, 400, n).tolist(),
+            started_s=chance.uniform(0, n * width_s, events).tolist(),
+            released_s=chance.uniform(0, n * width_s, events).tolist(),
+        )
+
+    ranges = [
+        replace(
+            full.ranges[0],
+            capacity=TokenChunks(CHUNK, low, high),
+            chosen=(low, high) == (5, 9),
+            usd_per_month=float(chance.uniform(1e4, 9e4)),
+            attainment_fraction=float(chance.uniform(0, 1)),
+        )
+        for high in range(1, 41)
+        for low in range(1, high + 1)
+    ]
+    page = render_html(
+        replace(
+            full,
+            inputs=replace(full.inputs, n_requests=5_000_000, span_s=604_800.0),
+            timeline=timeline(10_080, 60, 2500),
+            busiest_day=timeline(288, 300, 2500),
+            ranges=ranges,
+            assumptions=full.assumptions * 60,
+        )
+    )
+    assert len(page.encode()) < 3_000_000
 
 
 def test_a_promise_on_tokens_has_its_own_panel_and_few_of_many_ranges_are_drawn(pages):
@@ -490,7 +628,7 @@ def poisoned(value):
             },
         )
     if isinstance(value, dict):
-        return dict.fromkeys([HOSTILE], sum(value.values()))
+        return dict.fromkeys([HOSTILE][: len(value)], *map(poisoned, value.values()))
     if isinstance(value, list):
         return [poisoned(item) for item in value]
     return value
