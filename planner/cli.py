@@ -16,6 +16,7 @@ import typer
 
 from planner import __file__ as _package_file
 from planner import endpoint_cli
+from planner.app import command as app_command
 from planner.configuration import configured
 from planner.flags import (
     BehaviourFlags,
@@ -753,6 +754,7 @@ def _capacity(offer: Any, min_chunks: int | None, max_chunks: int | None, units:
 
 
 app.registered_commands += endpoint_cli.app.registered_commands
+app.registered_commands += app_command.commands.registered_commands
 
 if __name__ == "__main__":
     main()
