@@ -27,12 +27,14 @@ COMMANDS = (
     "convert",
     "generate",
     "sandbox",
+    "calibrate",
     "chunk",
     "plan",
     "apply",
     "verify",
     "rollback",
     "emit",
+    "app",
 )
 
 SERVICE = """

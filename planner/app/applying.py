@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from planner import files
-from planner.endpoint import plans, receipts
+from planner.endpoint import plans, receipts, safety
 from planner.endpoint.client import Workspace
 from planner.endpoint.clock import SystemClock
 from planner.endpoint.planning import plan_live
 from planner.endpoint.receipts import Journal
 from planner.endpoint.rollback import plan_rollback
-from planner.endpoint.rollout import carry_out, require_safe
+from planner.endpoint.rollout import carry_out
 from planner.endpoint.wish import wish_of
 from simulations.errors import InputError, PtplanError, Refused
 
@@ -163,7 +163,10 @@ class Register:
             if files.checksum(content) != sha256:
                 raise Refused("the plan is not what was shown; nothing was sent; plan again")
             if plan["safety"] and typed.strip() != plan["endpoint"]:
-                require_safe(plan, force=False)
+                raise Refused(
+                    f"{plan['endpoint']} is not changed, for safety: {safety.as_texts(plan['safety'])}; nothing was "
+                    "sent; to go on all the same, type the endpoint's name as it stands there"
+                )
             for one in self._applying.values():
                 same = (one.plan["host"], one.plan["endpoint"]) == (plan["host"], plan["endpoint"])
                 if same and one.running:

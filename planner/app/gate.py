@@ -11,7 +11,6 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -92,7 +91,7 @@ class Gate:
     Args:
         application: the app.
         door: how it is reached.
-        unfinished: receipts of what is at work, for whoever ends the server.
+        site: what the app shares, for whoever serves it.
     """
 
     def __init__(
@@ -100,9 +99,9 @@ class Gate:
         application: Application,
         door: Door,
         *,
-        unfinished: Callable[[], list[Path]] = list,
+        site: Any = None,
     ) -> None:
-        self.unfinished = unfinished
+        self.site = site
         self._application = application
         self._door = door
         self._session = secrets.token_urlsafe(32)

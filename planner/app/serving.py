@@ -8,7 +8,7 @@ import secrets
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ APP_NAMES = (".databricksapps.com",)
 """What addresses of Databricks Apps end in; *assumed* for clouds that publish none, and more are allowed by
 PTPLAN_APP_HOSTS."""
 
+PORT = 8321
 ANYWHERE = ("0.0.0.0", "::")
 
 
@@ -56,7 +57,7 @@ def build(
         most_upload=f"{door.most_upload_bytes >> 20} MiB",
         proxied=door.proxied,
     )
-    return Gate(application(site), door, unfinished=site.register.unfinished)
+    return Gate(application(site), door, site=site)
 
 
 def serve(
@@ -83,41 +84,81 @@ def serve(
         InputError: a flag cannot be used; nothing was served.
     """
     files.require_writable(folder)
-    hosted = environment.get(PORT_VARIABLE)
-    if hosted is not None:
-        _refuse_flags(port, listen, host, profile)
-        if not hosted.isdecimal():
-            raise InputError(f"{PORT_VARIABLE} is {hosted!r}; must be a port")
-        address, number = ANYWHERE[0], int(hosted)
-        door = proxied_door(environment)
-        workspace = environment.get("DATABRICKS_HOST")
-
-        def connect(token: str | None) -> Workspace:
-            assert token
-            return Workspace(host=workspace, token=token)
-
-        def where() -> str | None:
-            return workspace
-
-    else:
-        address, number = listen or listening.LOOPBACK, 8321 if port is None else port
-        door = Door(_names(address), None, url_token=secrets.token_urlsafe(24))
-
-        def connect(token: str | None) -> Workspace:
-            return Workspace(host=host, profile=profile)
-
-        where = _named(host, profile)
-    with closing(listening.bind(number, address=address)) as listener:
+    place = place_of(environment, port=port, listen=listen, host=host, profile=profile)
+    with closing(listening.bind(place.port, address=place.address)) as listener:
+        door = place.door
         if not door.proxied:
             door = replace(door, port=listener.getsockname()[1])
-        gate = build(door, folder=folder, connect=connect, where=where)
-        for line in _opening(door, listener, address, folder):
+        gate = build(door, folder=folder, connect=place.connect, where=place.where)
+        for line in _opening(door, listener, place.address, folder):
             tell(line)
         try:
             listening.server_of(gate).run(sockets=[listener])
         finally:
-            for path in gate.unfinished():
+            for path in gate.site.register.unfinished():
                 tell(f"an apply was under way; to go on: ptplan apply {path}")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the app runs.
+
+    Args:
+        address, port: to listen on.
+        door: how it is reached.
+        connect: signs in to the workspace, given the token that a proxy forwarded.
+        where: says which workspace that is, or None.
+    """
+
+    address: str
+    port: int
+    door: Door
+    connect: Callable[[str | None], Workspace]
+    where: Callable[[], str | None]
+
+
+def place_of(
+    environment: Mapping[str, str],
+    *,
+    port: int | None = None,
+    listen: str | None = None,
+    host: str | None = None,
+    profile: str | None = None,
+) -> Place:
+    """Return where the app runs: behind the proxy where the environment says so, else on this machine.
+
+    Raises:
+        InputError: a flag or variable cannot be used.
+
+    >>> place_of({}).address, place_of({"DATABRICKS_APP_PORT": "8000"}).address
+    ('127.0.0.1', '0.0.0.0')
+    """
+    hosted = environment.get(PORT_VARIABLE)
+    if hosted is None:
+        return Place(
+            listen or listening.LOOPBACK,
+            PORT if port is None else port,
+            Door(_names(listen or listening.LOOPBACK), None, url_token=secrets.token_urlsafe(24)),
+            lambda token: Workspace(host=host, profile=profile),
+            lambda: _named(host, profile, environment),
+        )
+    if any(flag is not None for flag in (port, listen, host, profile)):
+        raise InputError(
+            f"{PORT_VARIABLE} is set, so this runs as a Databricks App, which has a port, an address and a workspace of "
+            "its own; leave --port, --listen, --host and --profile away"
+        )
+    if not hosted.isdecimal():
+        raise InputError(f"{PORT_VARIABLE} is {hosted!r}; must be a port")
+    own = environment.get("DATABRICKS_HOST", "")
+    url = own if "://" in own or not own else f"https://{own}"
+    # The token is the user's: the app's own sign-in could show or change what the user may not.
+    return Place(
+        ANYWHERE[0],
+        int(hosted),
+        proxied_door(environment),
+        lambda token: Workspace(host=url, token=token or ""),
+        lambda: url or None,
+    )
 
 
 def proxied_door(environment: Mapping[str, str]) -> Door:
@@ -126,14 +167,6 @@ def proxied_door(environment: Mapping[str, str]) -> Door:
     url = environment.get("DATABRICKS_APP_URL", "").partition("://")[2].partition("/")[0]
     names = [name for name in (*further, url.lower()) if name]
     return Door((*names, *APP_NAMES), None, proxied=True, most_upload_bytes=MOST_UPLOAD_BYTES)
-
-
-def _refuse_flags(*flags: Any) -> None:
-    if any(flag is not None for flag in flags):
-        raise InputError(
-            f"{PORT_VARIABLE} is set, so this runs as a Databricks App, which has a port, an address and a workspace of "
-            "its own; leave --port, --listen, --host and --profile away"
-        )
 
 
 def _names(address: str) -> tuple[str, ...]:
@@ -159,19 +192,10 @@ def _addresses(name: str) -> list[Any]:
         return []
 
 
-def _named(host: str | None, profile: str | None) -> Callable[[], str | None]:
-    """Return what says which workspace would be asked, without asking it."""
-
-    def where() -> str | None:
-        if host or profile:
-            return host or f"profile {profile}"
-        return os.environ.get("DATABRICKS_HOST") or (
-            f"profile {os.environ['DATABRICKS_CONFIG_PROFILE']}"
-            if os.environ.get("DATABRICKS_CONFIG_PROFILE")
-            else None
-        )
-
-    return where
+def _named(host: str | None, profile: str | None, environment: Mapping[str, str]) -> str | None:
+    """Return which workspace would be asked, without asking it."""
+    profile = profile or (None if host else environment.get("DATABRICKS_CONFIG_PROFILE"))
+    return host or (f"profile {profile}" if profile else environment.get("DATABRICKS_HOST"))
 
 
 def _opening(door: Door, listener: socket.socket, address: str, folder: Path) -> list[str]:
