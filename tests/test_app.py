@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
+import signal
 import socket
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 import requests
+import yaml
 from app_server import HEADER, QUESTION, ask, bring, ended, log_of, planned, running_app
-from rehearsal import SALE, TOKENS_MODEL, served
+from rehearsal import SALE, TOKENS_MODEL, UNITS_MODEL, served
 from workspace import TOKEN, running_workspace
 
 from planner.app import asked, reader, serving, whatif
@@ -328,6 +334,76 @@ def test_a_model_that_is_not_known_ends_in_a_sentence(app, client, trace_url):
         assert time.monotonic() < deadline
     assert "ml.no.such" in page
     assert "Change the question" in page
+
+
+def test_model_units_are_answered_planned_and_applied(workspace, app, client, trace_url):
+    units = {
+        "model": f"{UNITS_MODEL}:1",
+        "chunk_tokens_per_s": "",
+        "base_model": "system.ai.llama-4-maverick",
+        "unit_step": "50",
+        "tokens_per_s_per_step": "2000",
+        "own_max": "3",
+    }
+    run_url = ask(client, app.url, trace_url, **units)
+    page = client.get(run_url, timeout=60).text
+    assert "Modify minimum" not in page
+    assert '<option value="3" selected>150 model units</option>' in page
+    page = client.get(f"{run_url}/whatif", params={"own_max": "3"}, timeout=30).text
+    assert "150 model units" in page
+    form = {"endpoint": "units"}
+    answer = client.post(f"{run_url}/plans", data=form, timeout=60)
+    assert (answer.status_code, "may burst" in answer.text) == (400, True)
+    plan = client.post(f"{run_url}/plans", data=form | {"burst": "off"}, timeout=60)
+    client.post(f"{plan.url}/apply", data={"typed": "units"}, timeout=60)
+    assert ended(client, plan.url.replace("/plans/", "/applies/"))["state"] == "applied"
+    assert list(workspace.workspace.burst_flags("units").values()) == [False]
+
+
+def test_where_nothing_keeps_the_promise_the_page_says_so_and_the_name_is_asked_for(
+    workspace, app, client, trace_url
+):
+    run_url = ask(client, app.url, trace_url, ttft_s="0.001", usd_per_chunk_hour="")
+    page = client.get(run_url, timeout=60).text
+    assert "No range keeps the promise" in page
+    assert "✗ does not" in client.get(f"{run_url}/whatif", timeout=30).text
+    plan = client.post(f"{run_url}/plans", data={"endpoint": "hopeless"}, timeout=60).text
+    assert "promise-missed" in plan
+    assert "data-wanted" in plan
+
+
+def test_the_files_of_a_databricks_app_start_it():
+    folder = Path(__file__).parents[1] / "examples" / "databricks-app"
+    command = yaml.safe_load((folder / "app.yaml").read_text(encoding="utf-8"))["command"]
+    assert command == ["ptplan", "app"]
+    wheel = (folder / "requirements.txt").read_text(encoding="utf-8").splitlines()[-1]
+    assert wheel == f"./ptplan-{metadata.version('ptplan')}-py3-none-any.whl"
+
+
+def test_the_command_prints_an_address_that_lets_in_and_keeps_its_token_to_itself(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "planner.cli", "app", "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        found = re.match(
+            r"open (http://127\.0\.0\.1:\d+)/\?token=([\w-]{32})\n", process.stdout.readline()
+        )
+        assert found
+        with requests.Session() as session:
+            answer = session.get(found[0].split()[1], timeout=30)
+            assert (answer.status_code, answer.url) == (200, f"{found[1]}/")
+            assert found[2] not in answer.text + str(session.cookies)
+        assert requests.get(found[1], timeout=30).status_code == 401
+    finally:
+        process.send_signal(signal.SIGINT)
+        printed, complained = process.communicate(timeout=20)
+    assert (process.returncode, complained) == (130, "ptplan: stopped\n")
+    assert found[2] not in printed + complained
 
 
 # --- plans ----------------------------------------------------------------------------------

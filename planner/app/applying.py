@@ -22,6 +22,9 @@ from planner.endpoint.rollout import carry_out
 from planner.endpoint.wish import wish_of
 from simulations.errors import InputError, PtplanError, Refused
 
+MOST_PLANS = 200
+"""Kept in memory, of all users together; the files stay."""
+
 Connect = Callable[[], Workspace]
 
 
@@ -198,7 +201,10 @@ class Register:
 
     def _keep(self, who: str, plan: dict[str, Any]) -> str:
         files.write(self.folder / f"plan-{plan['sha256'][:12]}.json", files.to_json(plan))
-        self._plans[who, plan["sha256"]] = plan
+        with self._lock:
+            self._plans[who, plan["sha256"]] = plan
+            for name in list(self._plans)[:-MOST_PLANS]:
+                del self._plans[name]
         return str(plan["sha256"])
 
     def _known_burst(self, who: str, endpoint: str, host: str) -> dict[str, bool]:

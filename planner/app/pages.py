@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import traceback
 from collections.abc import AsyncIterator, Callable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -181,6 +182,7 @@ def _add_failures(app: FastAPI, site: Site) -> None:
 
     @app.exception_handler(500)
     async def defect(request: Request, error: Exception) -> Response:
+        traceback.print_exception(error)
         text = "Something went wrong inside ptplan; the terminal shows what."
         return site.page("failed.html", 500, title="A defect", text=text, back="/")
 
@@ -327,8 +329,10 @@ def _add_runs(app: FastAPI, site: Site) -> None:
             (key for key, one in site.desk.traces.all_of(request.state.who) if one is run.brought),
             None,
         )
-        if run.state != "done":
-            return site.page("running.html", name=name, run=run, trace=trace)
+        # Read once: it may turn while the page is made.
+        state = run.state
+        if state != "done":
+            return site.page("running.html", name=name, run=run, state=state, trace=trace)
         assert run.made is not None
         return site.page(
             "answer.html",
@@ -348,7 +352,7 @@ def _add_runs(app: FastAPI, site: Site) -> None:
         run = site.run(request, name)
 
         def fragment() -> str:
-            return site.fragment("progress.html", name=name, run=run)
+            return site.fragment("progress.html", name=name, run=run, state=run.state)
 
         return _stream(fragment, lambda: run.state != "running")
 

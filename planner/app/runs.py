@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from html import unescape
@@ -138,7 +139,8 @@ class Run:
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
             version=self._version,
         )
-        self.made = made
+        # Without the futures that were drawn: they may take a gigabyte, and can be drawn again.
+        self.made = replace(made, futures=made.futures.changed(made.futures.change))
         # Drawn now, so that the page stands at once when it is asked for.
         assert self.parts
         self._end("done")
