@@ -271,10 +271,10 @@ def test_the_form_asks_what_the_command_line_asks():
     assert (made.own, made.promise.ttft_p95, made.promise.e2e_p95) == ((2, 4), "5s", "30s")
     words = made.command("log.csv", {"on_bad": "drop"})
     assert words[:3] == ["ptplan", "recommend", "log.csv"]
+    assert not [word for word in words if "current" in word]
     for flag, value in (
         ("--model", f"{TOKENS_MODEL}:1"),
         ("--on-bad", "drop"),
-        ("--current-max-chunks", "4"),
         ("--futures", "1"),
     ):
         assert words[words.index(flag) + 1] == value
@@ -312,8 +312,22 @@ def test_selections_are_multiples_of_the_chunk(app, client):
     assert "Modify minimum" not in page
 
 
+def test_a_choice_of_ones_own_stands_beside_the_answer_and_does_not_move_it(app, client, trace_url):
+    alone = ask(client, app.url, trace_url, futures="20")
+    beside = ask(client, app.url, trace_url, futures="20", own_min="5", own_max="9")
+    kept = [client.get(f"{url}/recommendation.json", timeout=60).json() for url in (alone, beside)]
+    assert kept[0]["capacity"] == kept[1]["capacity"]
+    assert kept[0]["alternatives"] == kept[1]["alternatives"]
+    page = client.get(beside, timeout=60).text
+    assert "5 to 9 chunks, 4,900 to 8,820 tokens/s" in page
+    assert "keeps the promise in 20 of 20 futures" in page
+    run = max(app.gate.site.desk.runs.all_of("local"), key=lambda row: row[0] in beside)[1]
+    itself = whatif.judge(run.made, (run.made.chosen.min_chunks, run.made.chosen.max_chunks))
+    assert itself.evidence.spreads() == run.made.evidence.spreads()
+
+
 def test_a_what_if_that_changes_nothing_is_the_run_of_the_answer(app, client, run_url):
-    (run,) = [r for r in app.gate.site.desk.runs.everything() if r.state == "done"]
+    run = app.gate.site.desk.runs.get("local", run_url.rpartition("/")[2])
     chosen, own = whatif.look(run.made, whatif.WhatIf(own=(2, 4)))
     assert chosen.outcome.figures() == run.made.evidence.outcomes[-1].figures()
     assert own.outcome.mean_chunks >= 2

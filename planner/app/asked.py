@@ -53,7 +53,8 @@ class Asked:
         form: as it was filled in.
         model, promise, behaviour, change: the same as the flags of the command line.
         endpoint: its name, or None.
-        own: (minimum, maximum) in chunks or steps that is to be put beside the answer, or None.
+        own: (minimum, maximum) in chunks or steps that is to be put beside the answer, or None; the answer does not
+            depend on it.
         futures: to judge on.
         sensitivity: whether also to say what would change the answer.
         allow_zero: whether to consider scaling to zero.
@@ -87,9 +88,6 @@ class Asked:
             words += [f"--{key.replace('_', '-')}", text]
         if self.endpoint:
             words += ["--endpoint", self.endpoint]
-        if self.own:
-            words += ["--current-min-chunks", str(self.own[0])]
-            words += ["--current-max-chunks", str(self.own[1])]
         if self.allow_zero:
             words.append("--allow-zero")
         return [*words, "--futures", str(self.futures)]

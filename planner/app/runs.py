@@ -15,6 +15,7 @@ from markupsafe import Markup
 from planner import artifacts, question
 from planner.app.asked import Asked
 from planner.app.reader import Brought
+from planner.app.whatif import Judged, judge
 from planner.offer import Offer
 from planner.recommendation import Recommendation, recommend
 from planner.rendering import report_of
@@ -49,6 +50,7 @@ class Run:
         self.tried = 0
         self.error = ""
         self.made: Recommendation | None = None
+        self.own: Judged | None = None
         self.data: dict[str, Any] = {}
         self._version = version
         self._cancel = threading.Event()
@@ -121,13 +123,15 @@ class Run:
             objective,
             **behaviour,
             endpoint=asked.endpoint,
-            current=asked.own,
             allow_zero=asked.allow_zero,
             futures=asked.futures,
             change=question.change_of(asked.change),
             sensitivity=asked.sensitivity,
             progress=self._tell,
         )
+        if asked.own is not None:
+            self._tell("your own choice", self.tried)
+            self.own = judge(made, asked.own)
         self.told = "drawing the report"
         source = artifacts.Workload(
             brought.name, brought.sha256, brought.format, brought.dropped, brought.notes

@@ -1,16 +1,21 @@
-"""What if: the recommended range and one's own, on other traffic, at once. One future, the compiled kernel."""
+"""What if: the recommended range and one's own, on other traffic, at once. One future, the compiled kernel.
+
+And one's own beside the answer, in all of its futures; neither moves the answer.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from planner.evidence import Evidence
 from planner.experiment import Experiment, Range
 from planner.objective import Verdict
 from planner.recommendation import Recommendation
 from simulations.capacity import Capacity
 from simulations.errors import InputError
 from simulations.outcome import Outcome, summarise
+from simulations.sweeps import threads
 from simulations.traffic import Change
 
 SLIDERS = {
@@ -78,6 +83,33 @@ def what_if_of(form: Mapping[str, str]) -> WhatIf:
         values.get("start_delay_s"),
         own,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One's own range in the futures that the answer was judged on.
+
+    Args:
+        capacity: the range.
+        evidence: its outcomes.
+    """
+
+    capacity: Capacity
+    evidence: Evidence
+
+
+def judge(made: Recommendation, own: Range) -> Judged:
+    """Return what became of one's own range in the very futures of the answer.
+
+    Raises:
+        CapacityError: the range cannot be bought.
+    """
+    experiment = Experiment(made.futures, made.offer, made.scenario, made.objective)
+    futures = sorted(made.evidence.outcomes)
+    with threads() as mapper:
+        outcomes = list(mapper(lambda future: experiment.outcome(own, future), futures))
+    evidence = Evidence(dict(zip(futures, outcomes, strict=True)), made.objective)
+    return Judged(made.offer.capacity(*own), evidence)
 
 
 def look(made: Recommendation, wanted: WhatIf) -> tuple[Seen, Seen | None]:
