@@ -324,6 +324,8 @@ def test_a_choice_of_ones_own_stands_beside_the_answer_and_does_not_move_it(app,
     run = max(app.gate.site.desk.runs.all_of("local"), key=lambda row: row[0] in beside)[1]
     itself = whatif.judge(run.made, (run.made.chosen.min_chunks, run.made.chosen.max_chunks))
     assert itself.evidence.spreads() == run.made.evidence.spreads()
+    assert itself.holds == run.made.feasible
+    assert not whatif.judge(run.made, (0, 1)).holds
 
 
 def test_a_what_if_that_changes_nothing_is_the_run_of_the_answer(app, client, run_url):

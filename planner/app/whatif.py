@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from planner.confidence import allowed_failures
 from planner.evidence import Evidence
 from planner.experiment import Experiment, Range
 from planner.objective import Verdict
@@ -92,10 +93,12 @@ class Judged:
     Args:
         capacity: the range.
         evidence: its outcomes.
+        holds: whether it keeps the promise in enough of them, as the answer has to.
     """
 
     capacity: Capacity
     evidence: Evidence
+    holds: bool
 
 
 def judge(made: Recommendation, own: Range) -> Judged:
@@ -109,7 +112,9 @@ def judge(made: Recommendation, own: Range) -> Judged:
     with threads() as mapper:
         outcomes = list(mapper(lambda future: experiment.outcome(own, future), futures))
     evidence = Evidence(dict(zip(futures, outcomes, strict=True)), made.objective)
-    return Judged(made.offer.capacity(*own), evidence)
+    share = made.objective.hold_in_fraction
+    allowed = 0 if made.n_futures == 1 else allowed_failures(made.n_futures, share) or 0
+    return Judged(made.offer.capacity(*own), evidence, evidence.verdict(allowed).holds)
 
 
 def look(made: Recommendation, wanted: WhatIf) -> tuple[Seen, Seen | None]:
