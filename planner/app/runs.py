@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import threading
 from dataclasses import replace
@@ -167,14 +168,16 @@ def parts_of(page: str) -> dict[str, Markup]:
     Markup('b')
     """
 
-    def between(start: str, end: str) -> str:
-        _, _, rest = page.partition(start)
+    def within(tag: str) -> str:
         # What was brought is escaped, so that our tags are the only ones.
-        return rest.rpartition(end)[0]
+        found = re.search(rf"<{tag}(?: [^>]*)?>(.*)</{tag}>", page, re.DOTALL)
+        if found is None:
+            raise ValueError(f"the page has no {tag}")
+        return found[1]
 
     return {
-        "title": Markup.escape(unescape(between("<title>", "</title>"))),
-        "header": Markup(between("<header>", "</header>")),
-        "main": Markup(between("<main>", "</main>")),
-        "footer": Markup(between("<footer", "</footer>").partition(">")[2]),
+        "title": Markup.escape(unescape(within("title"))),
+        "header": Markup(within("header")),
+        "main": Markup(within("main")),
+        "footer": Markup(within("footer")),
     }
