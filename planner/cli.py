@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from planner import __file__ as _package_file
+from planner.app import command as app_command
 from planner.commands import acting, judging, measuring, rehearsing, reporting, traces
 from planner.configuration import configured
 from planner.line import one_line
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 for family in (judging, reporting, traces, measuring, acting, rehearsing):
     app.registered_commands += family.app.registered_commands
+app.registered_commands += app_command.commands.registered_commands
 
 
 def main() -> None:

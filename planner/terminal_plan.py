@@ -11,21 +11,10 @@ from planner.endpoint.eligibility import Eligibility
 from planner.endpoint.images import Difference
 from planner.endpoint.rollback import create_text
 from planner.line import one_line
+from planner.plan_words import SUMMARIES, TITLES, facts, value_text
 from planner.terminal import Line
 from reports import markdown_text, numbers
 
-TITLES = {
-    "create": "create",
-    "update": "change",
-    "no_op": "leave as it is",
-    "blocked": "blocked",
-}
-SUMMARIES = {
-    "create": "Plan: 1 endpoint to create, 0 to change.",
-    "update": "Plan: 0 endpoints to create, 1 to change.",
-    "no_op": "No changes: the endpoint already is as recommended.",
-    "blocked": "Blocked: nothing can be applied.",
-}
 STYLES = {"create": "green", "update": "yellow", "no_op": "", "blocked": "bold red"}
 ARROW = "\N{RIGHTWARDS ARROW}"
 
@@ -63,7 +52,7 @@ def show_plan(plan: Mapping[str, Any]) -> None:
     )
     lines: list[Line] = [(one_line(head), f"bold {STYLES[action]}".strip())]
     lines += _diff_lines(plan["diff"], width)
-    for label, text in _facts(plan):
+    for label, text in facts(plan):
         lines += terminal.labelled_lines(label, text, width)
     for reason in plan["blocked"]:
         lines += terminal.wrapped_lines(f"! {reason}", width, hanging=2, style="bold red")
@@ -159,13 +148,13 @@ def markdown(plan: Mapping[str, Any]) -> str:
     lines = [f"### ptplan: {TITLES[action]} {code(plan['endpoint'])}", ""]
     if plan["diff"]:
         rows = [
-            [code(one["path"]), _value(one["before"]), _value(one["after"]), one["reason"]]
+            [code(one["path"]), value_text(one["before"]), value_text(one["after"]), one["reason"]]
             for one in plan["diff"]
         ]
         lines += [markdown_text.table(["field", "before", "after", "why"], rows), ""]
     lines += [
         f"- **{label}**: {escape(text)}" if label else f"- {escape(text)}"
-        for label, text in _facts(plan)
+        for label, text in facts(plan)
     ]
     lines += [f"- **blocked**: {escape(reason)}" for reason in plan["blocked"]]
     lines += [
@@ -176,103 +165,11 @@ def markdown(plan: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _facts(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield what stands below the diff, each with its label."""
-    if plan["kept_entities"]:
-        names = ", ".join(plan["kept_entities"])
-        yield (
-            "kept",
-            f"other served entities, as they are: {names}",
-        )
-    if plan["unknown_keys"]:
-        yield (
-            "kept",
-            f"fields unknown to ptplan, sent back as they came: {', '.join(plan['unknown_keys'])}",
-        )
-    if plan["cost_delta"]:
-        yield from _cost_facts(plan["cost_delta"], plan["action"])
-    if plan["predicted"]:
-        yield from _predicted_facts(plan["predicted"])
-    if plan["request"]:
-        yield "request", f"{plan['request']['method']} {plan['request']['path']}"
-        moved = (
-            ""
-            if plan["config_version"] is None
-            else f", while config_version is {plan['config_version']}"
-        )
-        yield "valid", f"until {plan['expires_at']}{moved}"
-
-
-def _cost_facts(cost: Mapping[str, Any], action: str) -> Iterator[tuple[str, str]]:
-    before, after, delta = cost["before"], cost["after"], cost["delta"]
-    if after["chunks_at_max"] is None:
-        return
-    if after["usd_per_hour_at_min"] is None:
-        yield (
-            "cost",
-            f"unknown: {cost['price_source']}; {numbers.count(after['chunks_at_min'])} to "
-            f"{numbers.counted(after['chunks_at_max'], 'chunk')}"
-            + (
-                ""
-                if action == "create" or before["chunks_at_max"] is None
-                else f", {numbers.count(before['chunks_at_min'])} to {numbers.count(before['chunks_at_max'])} now"
-            ),
-        )
-        return
-    yield (
-        "cost",
-        f"{_money(after['usd_per_hour_at_min'], after['usd_per_hour_at_max'])} an hour, "
-        f"{_money(after['usd_per_month_at_min'], after['usd_per_month_at_max'])} a month (minimum to maximum)",
-    )
-    if action != "create" and delta["usd_per_hour_at_min"] is not None:
-        yield (
-            "",
-            f"now {_money(before['usd_per_hour_at_min'], before['usd_per_hour_at_max'])} an hour; the minimum costs "
-            f"{_apart(delta['usd_per_hour_at_min'], delta['usd_per_month_at_min'])}, the maximum "
-            f"{_apart(delta['usd_per_hour_at_max'], delta['usd_per_month_at_max'])}",
-        )
-
-
-def _predicted_facts(predicted: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    reached = (predicted.get("attainment") or {}).get("all")
-    parts = []
-    if reached is not None:
-        parts.append(f"{numbers.percent(reached)} of requests within every limit")
-    if predicted.get("refused_fraction") is not None:
-        parts.append(f"{numbers.percent(predicted['refused_fraction'])} refused")
-    if predicted.get("usd_per_hour") is not None:
-        parts.append(
-            f"{numbers.usd(predicted['usd_per_hour'])} an hour, {numbers.usd(predicted['usd_per_month'])} a month"
-        )
-    if parts:
-        yield "predicted", f"{', '.join(parts)} ({predicted.get('confidence')})"
-
-
-def _money(low: float, high: float) -> str:
-    return numbers.usd(low) if low == high else f"{numbers.usd(low)} to {numbers.usd(high)}"
-
-
-def _apart(usd_per_hour: float, usd_per_month: float) -> str:
-    """Return how much more or less something costs."""
-    if usd_per_hour == 0:
-        return "the same"
-    word = "more" if usd_per_hour > 0 else "less"
-    return f"{numbers.usd(abs(usd_per_hour))} an hour {word} ({numbers.usd(abs(usd_per_month))} a month)"
-
-
 def _change_text(one: Mapping[str, Any] | Difference) -> str:
     data = one if isinstance(one, Mapping) else one._asdict()
     if data["before"] is None:
-        return _value(data["after"])
-    return f"{_value(data['before'])} {ARROW} {_value(data['after'])}"
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return "(absent)"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return one_line(value)
+        return value_text(data["after"])
+    return f"{value_text(data['before'])} {ARROW} {value_text(data['after'])}"
 
 
 def _mark_style(mark: str) -> str:

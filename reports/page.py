@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import jinja2
@@ -30,9 +31,15 @@ class Picture(NamedTuple):
     narrow: Markup
 
 
-def render(template: str, **content: Any) -> str:
-    """Return a template filled, as text that can be encoded as UTF-8 whatever the content holds."""
-    page = _environment().get_template(template).render(**content)
+def render(template: str, *, package: str = "reports", **content: Any) -> str:
+    """Return a template filled, as text that can be encoded as UTF-8 whatever the content holds.
+
+    Args:
+        template: its name.
+        package: where it is looked for first; those of this package can be included from anywhere.
+        content: what it is filled with.
+    """
+    page = _environment(package).get_template(template).render(**content)
     return page.translate(_CONTROLS).encode("utf-8", "replace").decode("utf-8")
 
 
@@ -52,9 +59,12 @@ def render_markdown_template(template: str, **content: Any) -> str:
     return lines.encode("utf-8", "replace").decode("utf-8")
 
 
-def _environment() -> jinja2.Environment:
+@cache
+def _environment(package: str) -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("reports"),
+        loader=jinja2.ChoiceLoader(
+            [jinja2.PackageLoader(name) for name in dict.fromkeys((package, "reports"))]
+        ),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -36,6 +36,7 @@ COMMANDS = (
     "rollback",
     "emit",
     "report",
+    "app",
 )
 
 SERVICE = """

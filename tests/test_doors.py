@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("planner", "reports", "simulations")
 
 CLI = ("planner/cli.py", "planner/flags.py", "planner/terminal.py")
-WORLD = ("planner/app/*", "planner/endpoint/*")
+WORLD = ("planner/app/*", "planner/endpoint/*", "planner/listening.py")
 CHANCE = ("planner/*", "simulations/fit/*", "simulations/traffic/*")
 
 # What a module may use only if its path matches one of the patterns; * matches slashes too.
@@ -32,11 +32,12 @@ DOORS = {
     "simpy": ("simulations/reference.py",),
     "sqlite3": ("planner/endpoint/sandbox/store.py",),
     "statsforecast": ("simulations/traffic/forecast.py",),
-    "uvicorn": ("planner/app/*", "planner/endpoint/sandbox*"),
+    "starlette": ("planner/app/*",),
+    "uvicorn": ("planner/endpoint/sandbox*", "planner/listening.py"),
     # printing
     "print()": CLI,
     "rich": CLI,
-    "typer": (*CLI, "planner/commands/*"),
+    "typer": (*CLI, "planner/app/command.py", "planner/commands/*"),
     # the network
     "http": WORLD,
     "httpx": WORLD,

@@ -16,8 +16,8 @@ import pytest
 import requests
 from workspace import TOKEN, Clock, Timings, running_workspace, workspace_process
 
+from planner import listening
 from planner.cli import run
-from planner.endpoint.sandbox import server
 from planner.endpoint.sandbox.faults import KINDS, Fault, Faults, parse_fault
 from planner.endpoint.sandbox.wire import MAX_BODY_BYTES
 from simulations.errors import InputError
@@ -434,7 +434,7 @@ def test_an_unknown_path_or_method_is_refused_in_the_same_shape(workspace):
 
 def test_answers_are_sent_without_delay():
     """asyncio sets TCP_NODELAY where the protocol is named; without it, 40 ms were lost with every answer."""
-    with server.bind(0) as listener:
+    with listening.bind(0) as listener:
         assert listener.proto == socket.IPPROTO_TCP
         assert listener.getsockname()[0] == "127.0.0.1"
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import requests
 
+from planner import listening
 from planner.endpoint.sandbox import server
 from planner.endpoint.sandbox.faults import Fault, Faults
 from planner.endpoint.sandbox.offerings import Offerings
@@ -103,14 +104,14 @@ def running_workspace(
         token=token,
         tell=told.append,
     )
-    listener = server.bind(0)
+    listener = listening.bind(0)
     serving = server.server_of(sandbox)
     thread = threading.Thread(target=serving.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
         while not serving.started and thread.is_alive():
             time.sleep(0.005)
-        yield Running(server.url_of(listener), sandbox, clock, told)
+        yield Running(listening.url_of(listener), sandbox, clock, told)
     finally:
         serving.should_exit = True
         thread.join(timeout=10)

@@ -132,6 +132,8 @@ class Workspace:
                 host=host,
                 profile=profile,
                 token=token,
+                # Beside a given token, what the environment holds of another way to sign in is no matter.
+                auth_type=None if token is None else "pat",
                 product="ptplan",
                 product_version=_semver(metadata.version("ptplan")),
                 clock=cast(Any, self._patience),

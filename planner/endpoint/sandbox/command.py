@@ -8,6 +8,7 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any, get_args
 
+from planner import listening
 from planner.endpoint.sandbox import server
 from planner.endpoint.sandbox.endpoints import Ending
 from planner.endpoint.sandbox.faults import Faults, parse_fault
@@ -50,7 +51,7 @@ def serve(
     offerings, rules = Offerings(models), Faults([parse_fault(text) for text in faults])
     throttle = Throttle(requests_per_s)
     store = SqliteStore(state) if state is not None else None
-    with closing(server.bind(port)) as listener, closing(store) if store else nullcontext():
+    with closing(listening.bind(port)) as listener, closing(store) if store else nullcontext():
         workspace = Workspace(
             clock=time.time,
             timings=Timings(create_s, update_s, capacity_s),
@@ -66,7 +67,7 @@ def serve(
             token=token,
             tell=(lambda line: None) if quiet else tell,
         )
-        for line in _opening(server.url_of(listener), state, workspace, token is not None):
+        for line in _opening(listening.url_of(listener), state, workspace, token is not None):
             tell(line)
         server.server_of(sandbox).run(sockets=[listener])
 

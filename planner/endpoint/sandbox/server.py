@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
@@ -20,6 +19,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
+from planner import listening
 from planner.endpoint.request import CREATE_PATH, CREATE_UNITS_PATH
 from planner.endpoint.sandbox import bodies
 from planner.endpoint.sandbox.endpoints import ENDINGS
@@ -30,7 +30,6 @@ from planner.endpoint.sandbox.wire import CONTROL, Protocol, Wire, exchange_dict
 from planner.endpoint.sandbox.workspace import Timings, Workspace
 from simulations.errors import InputError
 
-LOOPBACK = "127.0.0.1"
 WORKSPACE_ID = "1"
 _DEPTH = 100
 """Brackets within brackets that are read; more is no configuration."""
@@ -81,51 +80,9 @@ def build(
     return Sandbox(workspace, faults, wire)
 
 
-def bind(port: int) -> socket.socket:
-    """Return a socket that listens on 127.0.0.1; port 0 takes a free one.
-
-    Raises:
-        InputError: the port is taken or not allowed.
-    """
-    if not 0 <= port <= 65_535:
-        raise InputError(f"--port is {port}; must be 0 to 65535")
-    # The protocol is named because asyncio sets TCP_NODELAY only then; without it each answer waits 40 ms.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((LOOPBACK, port))
-        # From here on clients are kept waiting and not refused, though nobody serves them yet.
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        raise InputError(
-            f"--port is {port}, which cannot be listened on: {error.strerror}; choose another, or 0 for a free one"
-        ) from None
-    return listener
-
-
-def url_of(listener: socket.socket) -> str:
-    """Return the address of a workspace on this socket."""
-    return f"http://{LOOPBACK}:{listener.getsockname()[1]}"
-
-
 def server_of(sandbox: Sandbox) -> uvicorn.Server:
-    """Return the server, not yet running: `run(sockets=[bind(port)])` serves until `should_exit`."""
-    return uvicorn.Server(
-        uvicorn.Config(
-            sandbox.application,
-            http=Protocol,
-            ws="none",
-            lifespan="off",
-            loop="asyncio",
-            log_config=None,
-            log_level="critical",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=1,
-        )
-    )
+    """Return the server of a sandbox, not yet running; see `listening.server_of`."""
+    return listening.server_of(sandbox.application, http=Protocol)
 
 
 # ------------------------------------------------------------------------------------------ answers

@@ -23,6 +23,7 @@ from planner.endpoint.sandbox.faults import HOST_METADATA, Fault, Faults
 from planner.endpoint.sandbox.refusals import Refusal
 from planner.endpoint.sandbox.throttle import Throttle
 from planner.line import one_line
+from planner.listening import LOCAL_NAMES, is_named
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -37,8 +38,6 @@ MOST_NOTED_BYTES = 32_768
 CONTROL = "/sandbox"
 PUBLIC = (HOST_METADATA, "/openapi.json")
 """Answered without a token: clients ask the first before they have one."""
-
-LOCAL_NAMES = ("127.0.0.1", "localhost", "::1")
 
 HTML = (
     "<!DOCTYPE html><html><head><title>Bad Gateway</title></head>"
@@ -309,19 +308,12 @@ def _gist(answer: Answer | None) -> str:
 
 def _require_local(headers: dict[str, str], port: int | None) -> None:
     """Refuse what a page of the web could send: a name that was made to point here, or another origin."""
-    if not _is_local(headers.get("host", ""), port):
+    if not is_named(headers.get("host", ""), LOCAL_NAMES, port):
         raise Refusal(403, "The Host header must be 127.0.0.1, localhost or [::1] and the port")
     origin = headers.get("origin")
-    foreign = origin is not None and not _is_local(urlsplit(origin).netloc, port)
+    foreign = origin is not None and not is_named(urlsplit(origin).netloc, LOCAL_NAMES, port)
     if foreign or headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
         raise Refusal(403, "Requests from pages of other sites are refused")
-
-
-def _is_local(host: str, port: int | None) -> bool:
-    return any(
-        host.lower() in (f"{name}:{port}", name)
-        for name in (*LOCAL_NAMES[:2], f"[{LOCAL_NAMES[2]}]")
-    )
 
 
 def _port(scope: Scope) -> int | None:

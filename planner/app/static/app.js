@@ -1,0 +1,32 @@
+// What HTML alone cannot: the value beside a slider, and a button that stays shut until a name is typed.
+"use strict";
+
+function tell(input) {
+  const output = input.parentElement.querySelector("output");
+  if (!output) return;
+  const none = input.dataset.zero !== undefined && Number(input.value) === 0;
+  output.textContent = none ? input.dataset.zero : `${input.value} ${input.dataset.unit}`;
+  input.setAttribute("aria-valuetext", output.textContent);
+}
+
+function guard(input) {
+  const button = input.form.querySelector("button");
+  button.disabled = input.value.trim() !== input.dataset.wanted;
+}
+
+function look(root) {
+  root.querySelectorAll("input[type=range]").forEach(tell);
+  root.querySelectorAll("input[data-wanted]").forEach(guard);
+}
+
+document.addEventListener("input", (event) => {
+  if (event.target.matches("input[type=range]")) tell(event.target);
+  if (event.target.matches("input[data-wanted]")) guard(event.target);
+});
+// A button that was pressed is not pressed twice; the server would know it anyway.
+document.addEventListener("submit", (event) => {
+  const button = event.target.querySelector("button:not([type=button])");
+  if (button) setTimeout(() => { button.disabled = true; button.setAttribute("aria-busy", "true"); });
+});
+window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+look(document);

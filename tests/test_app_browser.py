@@ -1,0 +1,327 @@
+"""The app as its user has it: pages in a real Chromium, an endpoint in the sandbox, and a receipt between them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+
+import pytest
+from app_server import QUESTION, log_of, running_app
+from rehearsal import SALE, TOKENS_MODEL, served
+from workspace import INSTANT, TOKEN, running_workspace
+
+from planner.endpoint.sandbox.workspace import Timings
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium; apt-get install chromium")
+
+HOSTILE = "<img src=x onerror=alert(1)>.csv"
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    with running_workspace(models=SALE, token=TOKEN) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def app(sandbox, tmp_path_factory):
+    with running_app(tmp_path_factory.mktemp("app"), sandbox.url) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        # The system's own: Playwright's download is never asked for.
+        launched = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def workspace(sandbox):
+    sandbox.forget()
+    sandbox.workspace.timings = INSTANT
+    return sandbox
+
+
+@pytest.fixture
+def context(browser, app):
+    made = browser.new_context()
+    made.set_default_timeout(60_000)
+    page = made.new_page()
+    page.goto(app.first_url)
+    assert "token" not in page.url
+    page.close()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def page(context, app):
+    """A tab, in which nothing may go wrong unseen and nothing may be asked of another server."""
+    opened, faults = context.new_page(), []
+    opened.on("pageerror", lambda error: faults.append(str(error)))
+    opened.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
+    opened.on("dialog", lambda dialog: faults.append(dialog.message))
+    opened.on(
+        "request",
+        lambda r: None if r.url.startswith((app.url, "data:")) else faults.append(r.url),
+    )
+    opened.goto(app.url)
+    yield opened
+    assert faults == []
+
+
+def bring(page, text: str = "", name: str = "log.csv") -> None:
+    file = {"name": name, "mimeType": "text/csv", "buffer": (text or log_of()).encode()}
+    page.set_input_files("input[type=file]", file)
+    page.click("text=Read it")
+    page.wait_for_url("**/traces/*")
+
+
+def fill_in(page, **given: str) -> None:
+    """Fill in the question and leave it there."""
+    page.click("text=Go on to the question >> nth=0")
+    page.fill("[name=model]", QUESTION["model"])
+    page.click("summary")
+    page.fill("[name=base_model]", QUESTION["base_model"])
+    page.fill("[name=usd_per_chunk_hour]", QUESTION["usd_per_chunk_hour"])
+    page.locator("[name=ttft_s]").fill("5")
+    page.select_option("[name=max_refused]", "1%")
+    page.select_option("[name=futures]", "1")
+    page.uncheck("[name=sensitivity]")
+    for name, value in given.items():
+        page.select_option(f"[name={name}]", value)
+
+
+def answered(page) -> None:
+    page.click("text=Find the cheapest range")
+    page.wait_for_selector("#act")
+
+
+@pytest.fixture(scope="module")
+def run_url(browser, app, sandbox) -> str:
+    """An answer that the tests of plans share."""
+    made = browser.new_context()
+    tab = made.new_page()
+    tab.set_default_timeout(60_000)
+    tab.goto(app.first_url)
+    bring(tab)
+    fill_in(tab)
+    tab.fill("[name=chunk_tokens_per_s]", "980")
+    answered(tab)
+    made.close()
+    return str(tab.url)
+
+
+def plan(page, run_url: str, endpoint: str) -> None:
+    page.goto(run_url)
+    page.fill("#act [name=endpoint]", endpoint)
+    page.click("text=Show the plan")
+    page.wait_for_selector("#apply")
+
+
+def diff_of(page) -> list[tuple[str, str, str]]:
+    """Return the diff as the page shows it: path, before, after."""
+    rows = page.locator("#diff tbody tr").all()
+    return [
+        (
+            ".".join(reversed(row.locator("td").nth(0).inner_text().split("\n"))),
+            row.locator("td.before").inner_text(),
+            row.locator("td.after").inner_text(),
+        )
+        for row in rows
+    ]
+
+
+def shown(value: object) -> str:
+    return "(absent)" if value is None else str(value)
+
+
+def receipt_of(page, app) -> dict:
+    answer = page.request.get(
+        app.url + page.locator("a:text('receipt.json')").get_attribute("href")
+    )
+    return dict(answer.json())
+
+
+def writes(workspace) -> list:
+    return [e for e in workspace.exchanges() if e.method != "GET"]
+
+
+def test_from_an_upload_to_an_endpoint_that_is_what_the_page_said(workspace, app, page):
+    workspace.workspace.create({"name": "chat", "config": {"served_entities": [served("ours")]}})
+    workspace.sandbox.wire.exchanges.clear()
+    workspace.workspace.timings = Timings(create_s=1.0, update_s=1.0, capacity_s=1.0)
+    bring(page, name=HOSTILE)
+    assert "600 requests" in page.inner_text("h1")
+    assert HOSTILE in page.inner_text("header")
+    fill_in(page)
+    page.click("button:has-text('Ask http')")
+    page.wait_for_selector(".note.good")
+    assert page.input_value("[name=chunk_tokens_per_s]") == "980"
+    page.wait_for_selector("[name=own_max] >> text=3,920 tokens/s (4 chunks)", state="attached")
+    page.select_option("[name=own_max]", "4")
+    page.select_option("[name=own_min]", "3")
+    answered(page)
+    headline = page.inner_text(".decision h1")
+    assert "tokens/s" in headline
+    page.wait_for_selector("#seen tbody tr >> nth=1")
+    ranges = page.locator("#seen td.name").all_inner_texts()
+    assert "3 to 4 chunks" in ranges[1]
+    before = page.inner_text("#seen")
+    page.locator("[name=growth]").fill("4")
+    page.wait_for_function("was => document.querySelector('#seen').innerText !== was", arg=before)
+    assert "does not" in page.inner_text("#seen tbody tr >> nth=0")
+    assert page.locator("figure svg[role=img]").count() > 2
+
+    page.fill("#act [name=endpoint]", "chat")
+    page.click("text=Show the plan")
+    page.wait_for_selector("#apply")
+    assert writes(workspace) == []
+    checksum, diff = page.inner_text("#checksum"), diff_of(page)
+    body = json.loads(page.locator("#body").text_content())
+    name = page.locator("[name=typed]")
+    if name.count():
+        name.fill("chat")
+    page.click("#apply button")
+    page.wait_for_selector("progress")
+    assert "about to send" in page.inner_text(".steps")
+    page.wait_for_selector("#state")
+    assert page.inner_text("#state") == "applied"
+    receipt = receipt_of(page, app)
+    assert (
+        receipt["plan_sha256"]
+        == receipt["plan"]["sha256"]
+        == checksum
+        == page.inner_text("#checksum")
+    )
+    stated = [(r["path"], shown(r["before"]), shown(r["after"])) for r in receipt["plan"]["diff"]]
+    assert diff == stated == diff_of(page)
+    (sent,) = writes(workspace)
+    assert sent.body == receipt["plan"]["request"]["body"] == body
+    (live,) = workspace.workspace.get("chat")["config"]["served_entities"]
+    low, high = (live[f"{which}_provisioned_throughput"] for which in ("min", "max"))
+    for said in {low, high}:
+        assert f"{said:,}" in headline
+    page.click("text=Plan the roll back")
+    page.wait_for_selector("#apply")
+    assert [(path, then, now) for path, now, then in diff_of(page)] == diff
+    typed = page.locator("[name=typed]")
+    if typed.count():
+        typed.fill("chat")
+    page.click("#apply button")
+    page.wait_for_selector("#state")
+    assert page.inner_text("#state") == "applied"
+    assert "Rolled back" in page.inner_text("h1")
+    (live,) = workspace.workspace.get("chat")["config"]["served_entities"]
+    assert live["max_provisioned_throughput"] == 980
+
+
+def test_the_example_is_answered_too(page):
+    page.click("text=Take the example")
+    page.wait_for_url("**/traces/*")
+    assert "over 2 h" in page.inner_text("header")
+    assert page.locator("figure svg[role=img]").count() >= 2
+
+
+def test_a_stale_plan_is_refused_on_the_page(workspace, page, run_url):
+    workspace.workspace.create({"name": "stale", "config": {"served_entities": [served("ours")]}})
+    plan(page, run_url, "stale")
+    edit = {"served_entities": [served("ours", max_provisioned_throughput=4900)]}
+    workspace.workspace.rival("stale", "edit", edit)
+    workspace.sandbox.wire.exchanges.clear()
+    typed = page.locator("[name=typed]")
+    if typed.count():
+        typed.fill("stale")
+    page.click("#apply button")
+    page.wait_for_selector("#state")
+    assert "Not applied" in page.inner_text("h1")
+    told = page.inner_text("[role=alert]")
+    assert "stale" in told
+    assert "nothing was sent; plan again" in told
+    assert writes(workspace) == []
+    (live,) = workspace.workspace.get("stale")["config"]["served_entities"]
+    assert live["max_provisioned_throughput"] == 4900
+
+
+def test_a_wrong_name_keeps_the_button_shut(workspace, page, run_url):
+    large = {"min_provisioned_throughput": 98_000, "max_provisioned_throughput": 98_000}
+    workspace.workspace.create(
+        {"name": "guarded", "config": {"served_entities": [served("ours", **large)]}}
+    )
+    workspace.sandbox.wire.exchanges.clear()
+    plan(page, run_url, "guarded")
+    assert "shrink" in page.inner_text("#apply")
+    button, name = page.locator("#apply button"), page.locator("[name=typed]")
+    assert button.is_disabled()
+    for typed in ("guarde", "Guarded", "yes", "guarded2"):
+        name.fill(typed)
+        assert button.is_disabled()
+        name.press("Enter")
+    assert writes(workspace) == []
+    assert "/plans/" in page.url
+    name.fill("guarded")
+    assert button.is_enabled()
+    button.click()
+    page.wait_for_selector("#state")
+    assert page.inner_text("#state") == "applied"
+    assert len(writes(workspace)) == 1
+
+
+def test_a_second_tab_does_not_apply_twice(workspace, context, page, run_url):
+    workspace.workspace.timings = Timings(create_s=1.0, update_s=1.0, capacity_s=1.0)
+    plan(page, run_url, "twice")
+    second = context.new_page()
+    second.goto(page.url)
+    for tab in (page, second):
+        tab.locator("#apply button").click(no_wait_after=True)
+    for tab in (page, second):
+        tab.wait_for_selector("#state")
+        assert tab.inner_text("#state") == "applied"
+    assert page.url == second.url
+    assert len(writes(workspace)) == 1
+    second.go_back()
+    second.reload()
+    assert "never sent twice" in second.inner_text("#apply")
+    assert second.locator("#apply button").count() == 0
+
+
+def test_cancel_ends_a_run(app, page):
+    bring(page, log_of(7200))
+    fill_in(page, futures="120")
+    page.fill("[name=chunk_tokens_per_s]", "980")
+    page.check("[name=sensitivity]")
+    page.click("text=Find the cheapest range")
+    page.click("text=Cancel")
+    page.wait_for_selector("h1:has-text('Cancelled')")
+    run = next(r for r in app.gate.site.desk.runs.everything() if r.state == "cancelled")
+    run.wait(30)
+    assert not run.busy
+    assert (run.state, run.made) == ("cancelled", None)
+    page.reload()
+    assert "Cancelled" in page.inner_text("h1")
+    page.click("text=Change the question")
+    assert page.input_value("[name=model]") == f"{TOKENS_MODEL}:1"
+    assert page.input_value("[name=futures]") == "120"
+
+
+def test_progress_is_told_as_it_goes(page):
+    bring(page, log_of(3600))
+    fill_in(page, futures="61")
+    page.fill("[name=chunk_tokens_per_s]", "980")
+    page.click("text=Find the cheapest range")
+    told = set()
+    while not page.locator("#act").count():
+        for text in page.locator("[sse-connect]").all_inner_texts():
+            told.update(re.findall(r"\d+ ranges? tried; .*", text))
+        page.wait_for_timeout(50)
+    assert len(told) > 1
