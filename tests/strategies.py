@@ -160,7 +160,7 @@ def pressed(draw: st.DrawFn) -> tuple[Trace, Scenario]:
         attention_s=draw(st.sampled_from([0.0, 1e-6])),
         token_budget=max_sequences + draw(st.integers(0, 4) | st.just(100)),
         max_sequences=max_sequences,
-        kv_tokens=longest + draw(st.integers(0, 12) | st.integers(12, 80)),
+        kv_tokens=longest + draw(st.integers(0, 12) | st.integers(0, 12) | st.integers(12, 80)),
     )
     scenario = draw(scenarios(max_chunks=chunks))
     # Who is turned away or held back presses on nothing.

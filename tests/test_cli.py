@@ -24,10 +24,10 @@ COMMANDS = (
     "recommend",
     "backtest",
     "simulate",
+    "report",
     "describe",
     "convert",
     "generate",
-    "sandbox",
     "calibrate",
     "chunk",
     "plan",
@@ -35,7 +35,7 @@ COMMANDS = (
     "verify",
     "rollback",
     "emit",
-    "report",
+    "sandbox",
     "app",
 )
 
