@@ -1,4 +1,4 @@
-"""The flags that commands share, in groups: what traffic, which model, what promise, how it behaves.
+"""The flags that commands share, in groups: what traffic, which model, what promise, how it behaves, how it is judged.
 
 Each group is a dataclass whose fields are flags; `takes` gives a command all flags of some groups and
 hands it the filled dataclasses; `GroupedCommand` lists them by group in its help. Parsing is typer's;
@@ -29,7 +29,7 @@ def _option(help_text: str, panel: str, *names: str, metavar: str | None = None)
 TRAFFIC, CHANGE, MODEL = "Traffic", "What if", "Model"
 PRICE, PROMISE = "Price", "Promise"
 MEASURED, FIT = "Measured server", "Fit"
-ENDPOINT, OUTPUT = "Endpoint and clients (assumed defaults)", "Output"
+ENDPOINT, SEARCH, OUTPUT = "Endpoint and clients (assumed defaults)", "Search", "Output"
 
 Text = str | None
 Whole = int | None
@@ -194,6 +194,22 @@ class BehaviourFlags:
         _option("what becomes of a refused request [retry]", ENDPOINT, metavar="retry|spill|lose"),
     ] = None
     seed: Annotated[Whole, _option("of all draws [0]", ENDPOINT, metavar="N")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchFlags:
+    """Which ranges are tried, beside what runs now, and on how many futures."""
+
+    futures: Annotated[
+        Whole, _option("futures to judge on, and to test the winner on [61]", SEARCH, metavar="N")
+    ] = None
+    workers: Annotated[Whole, _option("threads [one a core]", SEARCH, metavar="N")] = None
+    allow_zero: Annotated[
+        bool,
+        typer.Option("--allow-zero", help="consider scaling to zero", rich_help_panel=SEARCH),
+    ] = False
+    current_min_chunks: Annotated[Whole, _option("of what runs now", SEARCH, metavar="N")] = None
+    current_max_chunks: Annotated[Whole, _option("of what runs now", SEARCH, metavar="N")] = None
 
 
 @dataclass(frozen=True, slots=True)

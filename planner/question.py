@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from planner.flags import BehaviourFlags, ChangeFlags, ModelFlags, PromiseFlags
+from planner.flags import BehaviourFlags, ChangeFlags, ModelFlags, PromiseFlags, SearchFlags
 from planner.objective import DEFAULT_MAX_REFUSED_FRACTION, Objective
 from planner.offer import Offer, Tariff, make_offer
 from planner.quantities import parse_duration, parse_share
@@ -131,6 +131,38 @@ def behaviour_of(flags: BehaviourFlags) -> dict[str, Any]:
         "client": client,
         "overflow": Overflow(flags.overflow or "retry"),  # type: ignore[arg-type]
     }
+
+
+def search_of(flags: SearchFlags) -> dict[str, Any]:
+    """Return what a search is told, by keyword."""
+    return {
+        "futures": flags.futures,
+        "workers": flags.workers,
+        "allow_zero": flags.allow_zero,
+        "current": both_or_neither(
+            flags.current_min_chunks,
+            flags.current_max_chunks,
+            "--current-min-chunks",
+            "--current-max-chunks",
+        ),
+    }
+
+
+def both_or_neither(
+    low: int | None, high: int | None, low_name: str, high_name: str
+) -> tuple[int, int] | None:
+    """Return the two ends of a range, None if neither is given.
+
+    Raises:
+        InputError: one is given without the other.
+    """
+    if low is None and high is None:
+        return None
+    if low is None or high is None:
+        raise InputError(
+            f"{low_name if low is None else high_name} is missing; give both or neither"
+        )
+    return low, high
 
 
 def parse_queue_limit(text: str | None) -> Any:

@@ -67,23 +67,13 @@ def wants_json(json: bool, output: str) -> bool:
     return json or output == "json"
 
 
-def both_or_neither(
-    low: int | None, high: int | None, low_name: str, high_name: str
-) -> tuple[int, int] | None:
-    if low is None and high is None:
-        return None
-    if low is None or high is None:
-        raise InputError(
-            f"{low_name if low is None else high_name} is missing; give both or neither"
-        )
-    return low, high
-
-
 def capacity_of(
     offer: Any, min_chunks: int | None, max_chunks: int | None, units: int | None
 ) -> Any:
     """Return the capacity that simulate's flags ask for."""
     from dataclasses import replace
+
+    from planner.question import both_or_neither
 
     if offer.in_units:
         if units is None or min_chunks is not None or max_chunks is not None:

@@ -14,7 +14,6 @@ import typer
 
 from planner.commands.inputs import (
     Workload,
-    both_or_neither,
     capacity_of,
     tell_compiling,
     traffic_of,
@@ -30,6 +29,7 @@ from planner.flags import (
     ModelFlags,
     PromiseFlags,
     Quiet,
+    SearchFlags,
     TrafficFlags,
     takes,
 )
@@ -39,7 +39,7 @@ app = typer.Typer(rich_markup_mode=None)
 
 
 @app.command(cls=GroupedCommand)
-@takes(TrafficFlags, ChangeFlags, ModelFlags, PromiseFlags, BehaviourFlags)
+@takes(TrafficFlags, ChangeFlags, ModelFlags, PromiseFlags, BehaviourFlags, SearchFlags)
 def recommend(
     context: typer.Context,
     workload: Workload,
@@ -50,24 +50,6 @@ def recommend(
     out: Annotated[
         Path, typer.Option(help="folder for recommendation.json and report.html")
     ] = Path("ptplan-out"),
-    futures: Annotated[
-        int | None,
-        typer.Option(
-            help="futures to judge on, and to test the winner on [61]", show_default=False
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="threads [one a core]", show_default=False)
-    ] = None,
-    allow_zero: Annotated[
-        bool, typer.Option("--allow-zero", help="consider scaling to zero")
-    ] = False,
-    current_min_chunks: Annotated[
-        int | None, typer.Option(help="of what runs now", show_default=False)
-    ] = None,
-    current_max_chunks: Annotated[
-        int | None, typer.Option(help="of what runs now", show_default=False)
-    ] = None,
     budget: Annotated[
         str | None,
         typer.Option(
@@ -96,6 +78,7 @@ def recommend(
     model: ModelFlags,
     promise: PromiseFlags,
     behaviour: BehaviourFlags,
+    search: SearchFlags,
 ) -> None:
     """Recommend the cheapest range that keeps the promise."""
     from dataclasses import replace
@@ -108,9 +91,7 @@ def recommend(
 
     as_json = wants_json(json, output)
     artifacts.require_writable(out)
-    current = both_or_neither(
-        current_min_chunks, current_max_chunks, "--current-min-chunks", "--current-max-chunks"
-    )
+    searched = question.search_of(search)
     offer = question.offer_of(model)
     objective = question.objective_of(promise)
     with terminal.progress(quiet=quiet or as_json) as tell:
@@ -122,15 +103,12 @@ def recommend(
             objective,
             **question.behaviour_of(behaviour),
             endpoint=endpoint,
-            current=current,
+            **searched,
             start_chunks=behaviour.start_chunks,
-            allow_zero=allow_zero,
-            futures=futures,
             change=question.change_of(change),
             forecast_s=None if forecast is None else parse_duration(forecast, name="--forecast"),
             budget_usd_per_month=None if budget is None else parse_budget(budget),
             grow_until_fails=grow_until_fails,
-            workers=workers,
             seed=behaviour.seed or 0,
             progress=lambda tried, n: tell(f"trying {tried} ({n} ranges tried)"),
         )
@@ -161,7 +139,7 @@ def recommend(
 
 
 @app.command(cls=GroupedCommand)
-@takes(TrafficFlags, ChangeFlags, ModelFlags, PromiseFlags, BehaviourFlags)
+@takes(TrafficFlags, ChangeFlags, ModelFlags, PromiseFlags, BehaviourFlags, SearchFlags)
 def backtest(
     workload: Workload,
     *,
@@ -179,21 +157,6 @@ def backtest(
         Path | None,
         typer.Option(help="folder for backtest.json", metavar="DIR", show_default=False),
     ] = None,
-    futures: Annotated[
-        int | None, typer.Option(help="futures to judge on [61]", show_default=False)
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="threads [one a core]", show_default=False)
-    ] = None,
-    allow_zero: Annotated[
-        bool, typer.Option("--allow-zero", help="consider scaling to zero")
-    ] = False,
-    current_min_chunks: Annotated[
-        int | None, typer.Option(help="of what runs now", show_default=False)
-    ] = None,
-    current_max_chunks: Annotated[
-        int | None, typer.Option(help="of what runs now", show_default=False)
-    ] = None,
     config: Config = None,
     json: Json = False,
     output: Form = "text",
@@ -203,6 +166,7 @@ def backtest(
     model: ModelFlags,
     promise: PromiseFlags,
     behaviour: BehaviourFlags,
+    search: SearchFlags,
 ) -> None:
     """Recommend on the past, judge on what came after, walking forward."""
     from planner import artifacts, question, terminal, terminal_backtest
@@ -215,9 +179,7 @@ def backtest(
     as_json = wants_json(json, output)
     if out is not None:
         artifacts.require_writable(out)
-    current = both_or_neither(
-        current_min_chunks, current_max_chunks, "--current-min-chunks", "--current-max-chunks"
-    )
+    searched = question.search_of(search)
     offer = question.offer_of(model)
     objective = question.objective_of(promise)
     with terminal.progress(quiet=quiet or as_json) as tell:
@@ -231,12 +193,9 @@ def backtest(
             train_s=None if train is None else parse_duration(train, name="--train"),
             test_s=None if test is None else parse_duration(test, name="--test"),
             **question.behaviour_of(behaviour),
-            current=current,
+            **searched,
             start_chunks=behaviour.start_chunks,
-            allow_zero=allow_zero,
-            futures=futures,
             change=question.change_of(change),
-            workers=workers,
             seed=behaviour.seed or 0,
             progress=tell,
         )
