@@ -9,6 +9,7 @@ from planner.bench import Bench
 from planner.evidence import Evidence
 from planner.experiment import Experiment, Range
 from planner.jury import Jury, kept_by, margin
+from planner.offer import Offer
 from simulations.cost import HOURS_PER_MONTH
 from simulations.errors import ObjectiveError, PtplanError
 from simulations.traffic.futures import MAX_FACTOR
@@ -50,15 +51,9 @@ def best_within(bench: Bench, budget_usd_per_month: float, *, allow_zero: bool) 
     the mean cost within it. The best is the one whose tightest part is kept by most in the hardest futures.
 
     Raises:
-        ObjectiveError: no price is known, the budget is not above 0, or it pays for nothing.
+        ObjectiveError: as `usd_per_chunk_hour`, or not even a range from zero is within the budget.
     """
-    price = bench.offer.price.usd_per_chunk_hour
-    if price is None:
-        raise ObjectiveError(
-            "--budget needs a price, and none is known for this model and chunk; give --usd-per-chunk-hour"
-        )
-    if not 0 < budget_usd_per_month < float("inf"):
-        raise ObjectiveError(f"--budget is {budget_usd_per_month:g}; must be above 0 USD a month")
+    price = usd_per_chunk_hour(bench.offer, budget_usd_per_month, allow_zero=allow_zero)
     whole = int(budget_usd_per_month / (price * HOURS_PER_MONTH) * (1 + 1e-12))
     sizes = [(whole, whole)] if whole >= 1 else []
     if not bench.fixed_only:
@@ -68,12 +63,7 @@ def best_within(bench: Bench, budget_usd_per_month: float, *, allow_zero: bool) 
             if low is not None:
                 sizes.append((low, high))
     if not sizes:
-        least = price * HOURS_PER_MONTH
-        hint = "" if allow_zero or bench.fixed_only else ", or --allow-zero"
-        raise ObjectiveError(
-            f"--budget is {budget_usd_per_month:,.0f} USD a month, which pays for less than one chunk around the "
-            f"clock ({least:,.0f} USD); give more{hint}"
-        )
+        raise _pays_for_nothing(budget_usd_per_month, price, "")
     best = max(sizes, key=lambda size: (_worst_margins(bench, size), -size[1]))
     bench.look(best, bench.screening)
     trial = bench.trial(best)
@@ -87,6 +77,35 @@ def best_within(bench: Bench, budget_usd_per_month: float, *, allow_zero: bool) 
         trial.evidence.successes,
         trial.tried,
         _promises(bench, trial.evidence),
+    )
+
+
+def usd_per_chunk_hour(offer: Offer, budget_usd_per_month: float, *, allow_zero: bool) -> float:
+    """Return the price of a chunk, once it is seen that a budget can pay for one: before anything is simulated.
+
+    Raises:
+        ObjectiveError: no price is known, the budget is not above 0, or it pays for nothing.
+    """
+    usd = offer.price.usd_per_chunk_hour
+    if usd is None:
+        raise ObjectiveError(
+            "--budget needs a price, and none is known for this model and chunk; give --usd-per-chunk-hour"
+        )
+    if not 0 < budget_usd_per_month < float("inf"):
+        raise ObjectiveError(f"--budget is {budget_usd_per_month:g}; must be above 0 USD a month")
+    if budget_usd_per_month * (1 + 1e-12) < usd * HOURS_PER_MONTH and not allow_zero:
+        raise _pays_for_nothing(
+            budget_usd_per_month, usd, "" if offer.in_units else ", or --allow-zero"
+        )
+    return usd
+
+
+def _pays_for_nothing(
+    budget_usd_per_month: float, usd_per_chunk_hour: float, hint: str
+) -> ObjectiveError:
+    return ObjectiveError(
+        f"--budget is {budget_usd_per_month:,.0f} USD a month, which pays for less than one chunk around the "
+        f"clock ({usd_per_chunk_hour * HOURS_PER_MONTH:,.0f} USD); give more{hint}"
     )
 
 

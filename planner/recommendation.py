@@ -241,7 +241,8 @@ def recommend(
         progress: is told of every range before it is tried.
 
     Raises:
-        ObjectiveError: the number of futures is out of its range, or the trace spans no time.
+        ObjectiveError: the number of futures is out of its range, the trace spans no time, or the budget pays for
+            nothing.
         ScenarioError: the endpoint cannot be simulated.
     """
     objective = objective or Objective.default()
@@ -256,6 +257,8 @@ def recommend(
             "the trace spans no time (one request, or all at once), so nothing can be said of rates or cost; "
             "take a longer one"
         )
+    if budget_usd_per_month is not None:
+        inverse.usd_per_chunk_hour(offer, budget_usd_per_month, allow_zero=allow_zero)
     base = Scenario(
         service=offer.service,
         capacity=offer.step,
