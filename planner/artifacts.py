@@ -152,21 +152,17 @@ def artifact(
         "timeline": _timeline(made),
         **_load_by_hour(made),
         "sensitivity": [_sensitivity(row) for row in made.sensitivities],
-        "break_even": {
-            "from_volume": crossing(made.volumes),
-            "volumes": [
-                {
-                    "volume": row.volume,
-                    "tokens_per_s": row.tokens_per_s,
-                    "capacity": None
-                    if row.capacity is None
-                    else _range(offer.capacity(*row.capacity)),
-                    "usd_per_month": row.usd_per_month,
-                    "pay_per_token_usd_per_month": row.pay_per_token_usd_per_month,
-                }
-                for row in made.volumes
-            ],
-        },
+        "break_even": [
+            {
+                "volume": row.volume,
+                "tokens_per_s": row.tokens_per_s,
+                "capacity": None if row.capacity is None else _range(offer.capacity(*row.capacity)),
+                "usd_per_month": row.usd_per_month,
+                "pay_per_token_usd_per_month": row.pay_per_token_usd_per_month,
+            }
+            for row in made.volumes
+        ],
+        "break_even_from_volume": crossing(made.volumes),
         **_inverse(made),
         "reasons": list(made.reasons),
         "warnings": [*workload.notes, *made.warnings],

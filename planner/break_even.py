@@ -24,6 +24,9 @@ TRIALS = 24
 REQUESTS_TO_SIMULATE = 30_000_000
 """Simulated requests that may be spent (assumed: some seconds)."""
 
+LEAST_USD = 1e-9
+"""A month that costs nothing has no logarithm."""
+
 
 @dataclass(frozen=True, slots=True)
 class Volume:
@@ -108,23 +111,25 @@ def _cheapest(
 def crossing(rows: Sequence[Volume]) -> float | None:
     """Return the volume from which on provisioned capacity is the cheaper way; None where it never is.
 
-    Between two volumes the costs are taken to be straight lines in the logarithm of the volume.
+    Between two volumes both costs are straight lines where both axes go by factors, as the figure draws them:
+    exact for paying by the token, and for a range that stays.
 
-    >>> rows = [Volume(v, v, (1, 1), 100.0, 50.0 * v) for v in (1.0, 2.0, 4.0)]
-    >>> crossing(rows)
-    2.0
+    >>> rows = [Volume(v, v, (1, 1), 100.0, 30.0 * v) for v in (1.0, 2.0, 4.0)]
+    >>> round(crossing(rows), 6)
+    3.333333
     """
     known = [row for row in rows if row.usd_per_month is not None]
-    if not known or known[-1].pay_per_token_usd_per_month < (known[-1].usd_per_month or 0.0):
+    if not known or _advantage(known[-1]) < 0:
         return None
     for earlier, later in zip(reversed(known[:-1]), reversed(known[1:]), strict=True):
-        gap = _gap(earlier)
-        if gap < 0:
-            share = -gap / (_gap(later) - gap)
+        before = _advantage(earlier)
+        if before < 0:
+            share = -before / (_advantage(later) - before)
             return earlier.volume * math.exp(share * math.log(later.volume / earlier.volume))
     return known[0].volume
 
 
-def _gap(row: Volume) -> float:
-    """By how much paying by the token costs more."""
-    return row.pay_per_token_usd_per_month - (row.usd_per_month or 0.0)
+def _advantage(row: Volume) -> float:
+    """Return the logarithm of the factor by which paying by the token costs more."""
+    provisioned = max(row.usd_per_month or 0.0, LEAST_USD)
+    return math.log(max(row.pay_per_token_usd_per_month, LEAST_USD) / provisioned)
