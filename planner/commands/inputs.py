@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,9 +15,20 @@ from simulations.errors import InputError
 Workload = Annotated[
     Path,
     typer.Argument(
-        help="a file of traffic, or its description", metavar="WORKLOAD", show_default=False
+        help="a file of traffic, or its description",
+        metavar="WORKLOAD",
+        show_default=False,
     ),
 ]
+
+
+def require_present(workload: Path) -> None:
+    """Complain of a path that is not there: before the imports of a simulation, which take seconds."""
+    from simulations.ingest.shown import shown
+
+    is_pattern = any(mark in str(workload) for mark in "*?[")
+    if not (is_pattern or os.path.lexists(workload)):
+        raise InputError(f"{shown(workload)}: there is no such file")
 
 
 def traffic_of(

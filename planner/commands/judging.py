@@ -15,6 +15,7 @@ import typer
 from planner.commands.inputs import (
     Workload,
     capacity_of,
+    require_present,
     tell_compiling,
     traffic_of,
     wants_json,
@@ -81,6 +82,7 @@ def recommend(
     search: SearchFlags,
 ) -> None:
     """Recommend the cheapest range that keeps the promise."""
+    require_present(workload)
     from dataclasses import replace
     from datetime import UTC, datetime
 
@@ -169,6 +171,7 @@ def backtest(
     search: SearchFlags,
 ) -> None:
     """Recommend on the past, judge on what came after, walking forward."""
+    require_present(workload)
     from planner import artifacts, question, terminal, terminal_backtest
     from planner.backtesting import backtest as walk_forward
     from planner.backtesting import backtest_data
@@ -238,6 +241,7 @@ def simulate(
     behaviour: BehaviourFlags,
 ) -> None:
     """Simulate one range once."""
+    require_present(workload)
     from dataclasses import asdict
 
     from planner import artifacts, question, terminal
