@@ -29,9 +29,9 @@ from workspace import Clock, Running, Timings, running_workspace
 from planner import files
 from planner.endpoint import images, plans, receipts
 from planner.endpoint.drift import drift
+from planner.endpoint.gate import require_current, require_safe
 from planner.endpoint.receipts import make_room
 from planner.endpoint.rollback import plan_rollback
-from planner.endpoint.rollout import require_current, require_safe
 from simulations.errors import InputError, Refused, WorkspaceError
 
 

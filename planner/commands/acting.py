@@ -192,7 +192,7 @@ def apply(
     """Show the plan, ask, send exactly that, wait until it is ready, and read it back."""
     from planner import files, terminal, terminal_plan
     from planner.endpoint import plans, receipts
-    from planner.endpoint.rollout import require_current
+    from planner.endpoint.gate import require_current
 
     as_json = _form(json, output) == "json"
     timeout_s = _duration(timeout, "--timeout")
@@ -311,8 +311,8 @@ def rollback(
     """Put back the configuration from before; by the same rules as apply. Deletes nothing."""
     from planner import files, terminal_plan
     from planner.endpoint import receipts
+    from planner.endpoint.gate import require_current
     from planner.endpoint.rollback import create_text, plan_rollback
-    from planner.endpoint.rollout import require_current
 
     as_json = _form(json, output) == "json"
     timeout_s = _duration(timeout, "--timeout")
@@ -441,16 +441,16 @@ def _terms(
     valid_for: str | None = None,
     max_cost_increase: str | None = None,
 ) -> Any:
-    from planner.endpoint import plans, safety
+    from planner.endpoint import safety, terms
 
-    return plans.Terms(
+    return terms.Terms(
         host=host,
         now=_now(),
         version=version(),
         entity=entity,
         burst=_bursts(burst),
         known_burst=known_burst or {},
-        valid_s=plans.VALID_S if valid_for is None else _duration(valid_for, "--valid-for"),
+        valid_s=terms.VALID_S if valid_for is None else _duration(valid_for, "--valid-for"),
         most_cost_increase=(
             safety.MOST_COST_INCREASE if max_cost_increase is None else _increase(max_cost_increase)
         ),
@@ -485,7 +485,7 @@ def _approve(made: dict[str, Any], *, auto_approve: bool, force: bool, verb: str
         Refused: a safety rule trips, and it is not forced.
         InputError: the answer is no, or nobody is there to answer.
     """
-    from planner.endpoint.rollout import require_safe
+    from planner.endpoint.gate import require_safe
 
     require_safe(made, force=force)
     if auto_approve:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from planner import files
+from planner.endpoint import plans
 from planner.endpoint.clock import Clock, stamp
 from simulations.errors import InputError
 
@@ -65,6 +66,7 @@ def require_receipt(data: dict[str, Any], where: str) -> dict[str, Any]:
         raise InputError(
             f"{where} has schema version {data['schema_version']!r}, and this ptplan reads {SCHEMA_VERSION}"
         )
+    plans.require_plan(data["plan"], f"the plan in {where}")
     return data
 
 
