@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Literal, NoReturn
 
 from planner.endpoint import images, plans
@@ -67,10 +68,13 @@ def carry_out(
     try:
         rollout.run()
     except PtplanError as error:
-        journal.audit(one_line(error))
+        # What failed is told, and not that its audit line failed too.
+        with suppress(PtplanError):
+            journal.audit(one_line(error))
         raise
     except KeyboardInterrupt:
-        journal.audit("interrupted")
+        with suppress(PtplanError):
+            journal.audit("interrupted")
         raise
     journal.audit(journal.data["steps"][-1]["result"])
     return journal.sealed()
