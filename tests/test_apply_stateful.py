@@ -49,6 +49,7 @@ from planner.endpoint.drift import drift
 from planner.endpoint.receipts import Journal
 from planner.endpoint.rollback import plan_rollback
 from planner.endpoint.rollout import carry_out
+from planner.endpoint.sandbox.endpoints import settled
 from simulations.errors import InputError, PtplanError, Refused, WorkspaceError
 
 NAME = "chat"
@@ -199,8 +200,9 @@ class Machine(RuleBasedStateMachine):
 
     @property
     def held(self) -> Any:
-        """What the workspace holds, looked at from inside."""
-        return self.running.workspace._endpoints.get(NAME)
+        """What the workspace holds by now, looked at from inside."""
+        endpoint = self.running.workspace._endpoints.get(NAME)
+        return None if endpoint is None else settled(endpoint, self.running.workspace.now_s())
 
     def rival_creates(self) -> None:
         self.running.workspace.create({"name": NAME, "config": self.rival_config()})
@@ -211,14 +213,13 @@ class Machine(RuleBasedStateMachine):
         workspace, held = self.running.workspace, self.held
         if held is None:
             return
-        workspace.get(NAME)
-        config = deepcopy(self.held.config)
+        config = deepcopy(held.config)
         if what in ("delete", "recreate", "recreate same"):
             again = config if what == "recreate same" and config else self.rival_config()
             action, edit = what.partition(" ")[0], None if what == "delete" else again
             self.n_rival_deletes += 1
             workspace.rival(NAME, action, edit, finished=finished)
-        elif self.held.config_update != "IN_PROGRESS" and config:
+        elif held.config_update != "IN_PROGRESS" and config:
             edit = config if what == "same" else self.rival_config()
             workspace.rival(NAME, "edit", edit, finished=finished)
 
