@@ -4,6 +4,8 @@ In a notebook:
 
     from planner import Limit, Objective, load_trace, make_offer, recommend
     recommend(load_trace("log.csv"), make_offer("system.ai.llama_v3_3_70b_instruct"))
+
+From there to the workspace, or to one to rehearse in: `plan`, `apply`, `verify`, `rollback`, `emit` (see planner/verbs.py).
 """
 
 from __future__ import annotations
@@ -30,12 +32,20 @@ _HOMES = {
     "Tariff": "planner.offer",
     "TokenChunks": "simulations.capacity",
     "Trace": "simulations.trace",
+    "Workspace": "planner.endpoint.client",
+    "apply": "planner.verbs",
     "backtest": "planner.backtesting",
+    "chunk": "planner.verbs",
+    "emit": "planner.verbs",
     "load_trace": "simulations.ingest",
     "make_offer": "planner.offer",
+    "plan": "planner.verbs",
     "recommend": "planner.recommendation",
+    "rehearse": "planner.endpoint.sandbox.rehearsing",
+    "rollback": "planner.verbs",
     "simulate": "simulations.engine",
     "summarise": "simulations.outcome",
+    "verify": "planner.verbs",
 }
 
 __all__ = sorted(_HOMES)

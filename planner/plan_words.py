@@ -36,7 +36,8 @@ def facts(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             f"fields unknown to ptplan, sent back as they came: {', '.join(plan['unknown_keys'])}",
         )
     if plan["cost_delta"]:
-        yield from _cost_facts(plan["cost_delta"], plan["action"])
+        noun = "step" if plan["family"] == "model_units" else "chunk"
+        yield from _cost_facts(plan["cost_delta"], plan["action"], noun)
     if plan["predicted"]:
         yield from _predicted_facts(plan["predicted"])
     if plan["request"]:
@@ -49,19 +50,18 @@ def facts(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "valid", f"until {plan['expires_at']}{moved}"
 
 
-def _cost_facts(cost: Mapping[str, Any], action: str) -> Iterator[tuple[str, str]]:
+def _cost_facts(cost: Mapping[str, Any], action: str, noun: str) -> Iterator[tuple[str, str]]:
     before, after, delta = cost["before"], cost["after"], cost["delta"]
     if after["chunks_at_max"] is None:
         return
     if after["usd_per_hour_at_min"] is None:
         yield (
             "cost",
-            f"unknown: {cost['price_source']}; {numbers.count(after['chunks_at_min'])} to "
-            f"{numbers.counted(after['chunks_at_max'], 'chunk')}"
+            f"unknown: {cost['price_source']}; {held_text(after, noun)}"
             + (
                 ""
                 if action == "create" or before["chunks_at_max"] is None
-                else f", {numbers.count(before['chunks_at_min'])} to {numbers.count(before['chunks_at_max'])} now"
+                else f", {held_text(before, noun)} now"
             ),
         )
         return
@@ -92,6 +92,21 @@ def _predicted_facts(predicted: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         )
     if parts:
         yield "predicted", f"{', '.join(parts)} ({predicted.get('confidence')})"
+
+
+def held_text(amounts: Mapping[str, Any], noun: str) -> str:
+    """Return how much is billed, where no price is known.
+
+    Args:
+        amounts: of a plan's `cost_delta`, before or after.
+        noun: chunk, or step where it is sold in model units.
+
+    >>> held_text({"chunks_at_min": 4, "chunks_at_max": 4}, "step")
+    '4 steps'
+    """
+    low, high = amounts["chunks_at_min"], amounts["chunks_at_max"]
+    most = numbers.counted(high, noun)
+    return most if low == high else f"{numbers.count(low)} to {most}"
 
 
 def _money(low: float, high: float) -> str:

@@ -35,15 +35,16 @@ def show_eligibility(found: Eligibility) -> None:
     else:
         lines = [f"{name}: not eligible for provisioned throughput"]
     if found.dbus is not None:
-        lines.append(f"  {found.dbus:g} DBU/h per chunk: --dbu-per-chunk-hour {found.dbus:g}")
+        per = "step" if found.kind == "model_units" else "chunk"
+        lines.append(f"  {found.dbus:g} DBU/h per {per}: --dbu-per-chunk-hour {found.dbus:g}")
     terminal.show_lines(lines[:1])
     for line in lines[1:]:
         terminal.print_lines(terminal.console(), [(line, "")])
 
 
-def show_plan(plan: Mapping[str, Any]) -> None:
+def show_plan(plan: Mapping[str, Any], *, stderr: bool = False) -> None:
     """Print a plan as its reviewer reads it."""
-    out = terminal.console()
+    out = terminal.console(stderr=stderr)
     width = terminal.width_of(out)
     action = plan["action"]
     back = (plan["source"] or {}).get("kind") == "rollback"

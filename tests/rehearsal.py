@@ -13,9 +13,9 @@ from planner.artifacts import capacity_data
 from planner.endpoint import receipts
 from planner.endpoint.client import Workspace
 from planner.endpoint.planning import plan_live
-from planner.endpoint.plans import Terms
 from planner.endpoint.receipts import Journal
 from planner.endpoint.rollout import carry_out
+from planner.endpoint.terms import Terms
 from planner.endpoint.wish import wish_of
 from simulations.capacity import Capacity, ModelUnits, TokenChunks
 

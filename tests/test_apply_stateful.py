@@ -7,9 +7,11 @@ nothing is deleted, and every run ends in a receipt or in one line.
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
+from copy import deepcopy
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,7 @@ from planner.endpoint.drift import drift
 from planner.endpoint.receipts import Journal
 from planner.endpoint.rollback import plan_rollback
 from planner.endpoint.rollout import carry_out
+from planner.endpoint.sandbox.endpoints import settled
 from simulations.errors import InputError, PtplanError, Refused, WorkspaceError
 
 NAME = "chat"
@@ -98,21 +101,21 @@ broken = st.fixed_dictionaries(
 between = st.fixed_dictionaries(
     {
         "kind": st.just("rival"),
-        "action": st.sampled_from(["edit", "edit", "edit", "delete", "recreate"]),
+        "action": st.sampled_from(["edit", "edit", "same", "delete", "recreate"]),
         "moment": moments,
         "method": writes | st.just("GET"),
         "skip": st.integers(0, 3),
         "finished": st.sampled_from([True, True, False]),
     }
 )
-window = st.just(
+window = st.fixed_dictionaries(
     {
-        "kind": "rival",
-        "action": "edit",
-        "moment": "before",
-        "method": "PUT",
-        "skip": 0,
-        "finished": True,
+        "kind": st.just("rival"),
+        "action": st.sampled_from(["edit", "same"]),
+        "moment": st.just("before"),
+        "method": st.just("PUT"),
+        "skip": st.just(0),
+        "finished": st.just(True),
     }
 )
 endings = st.fixed_dictionaries(
@@ -123,18 +126,19 @@ deaths = st.none() | st.tuples(st.integers(1, 9), st.booleans())
 
 
 OURS = {"min_provisioned_throughput", "max_provisioned_throughput", "provisioned_model_units"}
-THEIRS = {"min_dbus", "max_dbus", "state"}
-"""What the workspace itself writes anew with every configuration."""
 
 
-def foreign(entity: dict[str, Any]) -> dict[str, Any]:
-    """Return what of an entity is not ptplan's to change; all of it, for one that it did not plan."""
-    planned = entity["entity_name"] != OTHER_MODEL
-    return {
-        key: value
-        for key, value in entity.items()
-        if key not in THEIRS and not (planned and key in OURS)
-    }
+def foreign(config: dict[str, Any]) -> str:
+    """Return all of a configuration that is not ptplan's to change, as the bytes that travel."""
+    entities = [
+        {
+            key: value
+            for key, value in entity.items()
+            if entity["name"] != "ours" or key not in OURS | {images.BURST}
+        }
+        for entity in config["served_entities"]
+    ]
+    return json.dumps({**config, "served_entities": entities})
 
 
 def require_one_line(error: Exception) -> None:
@@ -155,7 +159,9 @@ class Machine(RuleBasedStateMachine):
         self.running.forget()
         self.folder = tempfile.TemporaryDirectory()
         self.n_receipts = 0
-        self.marks = 0
+        self.sent_by_rival: list[dict[str, Any]] = []
+        self.images: dict[str, dict[str, Any] | None] = {}
+        self.n_judged = 0
         self.plan: dict[str, Any] | None = None
         self.receipt: Path | None = None
         self.reviewed: list[Any] = []
@@ -176,48 +182,61 @@ class Machine(RuleBasedStateMachine):
 
     def rival_config(self) -> dict[str, Any]:
         """What a rival sends: an entity of his own beside ours, and fields that nobody here has heard of."""
-        self.marks += 1
-        entities = [served("ours", self.family, note_of_rival=self.marks)]
+        mark = len(self.sent_by_rival)
+        note = {"é": [mark, 0.1, {"deep": True}], "b": "", "a": {}}
+        entities = [served("ours", self.family, note_of_rival=note)]
         names = ["ours"]
         if self.family == TOKENS_MODEL:
-            entities.append(served("theirs", OTHER_MODEL, environment_vars={"A": str(self.marks)}))
+            theirs = served("theirs", OTHER_MODEL, environment_vars={"A": str(mark)}, x_new=note)
+            entities.append(theirs)
             names.append("theirs")
-        return {
+        config = {
             "served_entities": entities,
             "traffic_config": split(*names),
-            "mark_of_rival": self.marks,
+            "mark_of_rival": mark,
         }
+        self.sent_by_rival.append(deepcopy(config))
+        return config
 
     @property
     def held(self) -> Any:
-        """What the workspace holds, looked at from inside."""
-        return self.running.workspace._endpoints.get(NAME)
+        """What the workspace holds by now, looked at from inside."""
+        endpoint = self.running.workspace._endpoints.get(NAME)
+        return None if endpoint is None else settled(endpoint, self.running.workspace.now_s())
 
     def rival_creates(self) -> None:
         self.running.workspace.create({"name": NAME, "config": self.rival_config()})
         self.wait.sleep(10)
 
+    def rival_acts(self, what: str, finished: bool) -> None:
+        """Let a rival do something to the endpoint that is there; `same` leaves every value as it was."""
+        workspace, held = self.running.workspace, self.held
+        if held is None:
+            return
+        config = deepcopy(held.config)
+        if what in ("delete", "recreate", "recreate same"):
+            again = config if what == "recreate same" and config else self.rival_config()
+            action, edit = what.partition(" ")[0], None if what == "delete" else again
+            self.n_rival_deletes += 1
+            workspace.rival(NAME, action, edit, finished=finished)
+        elif held.config_update != "IN_PROGRESS" and config:
+            edit = config if what == "same" else self.rival_config()
+            workspace.rival(NAME, "edit", edit, finished=finished)
+
     @rule(
-        what=st.sampled_from(["edit", "edit", "delete", "recreate", "create", "create", "wait"]),
+        what=st.sampled_from(
+            ["edit", "same", "delete", "recreate", "recreate same", "create", "create", "wait"]
+        ),
         finished=st.booleans(),
         hours=st.sampled_from([0.002, 0.1, 25.0]),
     )
     def the_world_goes_on(self, what: str, finished: bool, hours: float) -> None:
-        workspace = self.running.workspace
-        if self.held is not None:
-            workspace.get(NAME)
         if what == "wait":
             self.wait.sleep(hours * 3600)
-        elif self.held is None:
-            if what == "create":
-                self.rival_creates()
-        elif what in ("delete", "recreate"):
-            self.n_rival_deletes += 1
-            workspace.rival(
-                NAME, what, None if what == "delete" else self.rival_config(), finished=finished
-            )
-        elif what == "edit" and self.held.config_update != "IN_PROGRESS" and self.held.config:
-            workspace.rival(NAME, "edit", self.rival_config(), finished=finished)
+        elif what == "create" and self.held is None:
+            self.rival_creates()
+        else:
+            self.rival_acts(what, finished)
 
     def let_go_wrong(self, troubles: list[dict[str, Any]]) -> None:
         """Put trouble in the way of the requests to come."""
@@ -230,9 +249,11 @@ class Machine(RuleBasedStateMachine):
                 self.running.workspace.next_endings = [given["ending"]]
             elif kind == "rival":
                 action, finished = given.pop("action"), given.pop("finished")
+                same = action == "same" and self.held is not None and self.held.config
+                action = "edit" if action == "same" else action
                 edit: dict[str, Any] = {"name": NAME, "action": action, "finished": finished}
                 if action != "delete":
-                    edit["config"] = self.rival_config()
+                    edit["config"] = deepcopy(same) if same else self.rival_config()
                 if action != "edit":
                     self.n_rival_deletes += 1
                 self.running.fault("rival", times=1, edit=edit, **given)
@@ -282,6 +303,22 @@ class Machine(RuleBasedStateMachine):
         if self.plan is not None:
             self.apply_it(given, dies_at)
 
+    @rule(
+        low=st.integers(0, 3),
+        more=st.integers(1, 3),
+        burst=st.booleans(),
+        what=st.sampled_from(["same", "same", "edit", "recreate same"]),
+    )
+    def plan_and_apply_too_late(self, low: int, more: int, burst: bool, what: str) -> None:
+        """Somebody was there between the review and the apply, and what he left may look the same."""
+        if self.held is None:
+            self.rival_creates()
+        self.wait.sleep(10)
+        self.plan_it(low, more, burst, True)
+        self.rival_acts(what, True)
+        if self.plan is not None:
+            self.apply_it([], None)
+
     @precondition(lambda self: self.plan is not None)
     @rule(given=troubles, dies_at=deaths)
     def apply_it(self, given: list[dict[str, Any]], dies_at: tuple[int, bool] | None) -> None:
@@ -321,7 +358,7 @@ class Machine(RuleBasedStateMachine):
         self.let_go_wrong(given)
         self.n_receipts += 1
         self.receipt = Path(self.folder.name, f"receipt-{self.n_receipts}.json")
-        self.carry_out(receipts.begun(plan, version="0"), None)
+        self.carry_out(receipts.begun(plan, version="0"), None, receipt["before"])
 
     @precondition(lambda self: self.receipt is not None and self.receipt.exists())
     @rule()
@@ -346,14 +383,43 @@ class Machine(RuleBasedStateMachine):
             assert live is not None
             assert live["state"]["config_update"] == "IN_PROGRESS"
 
-    def carry_out(self, data: dict[str, Any], dies_at: tuple[int, bool] | None) -> None:
+    def carry_out(
+        self,
+        data: dict[str, Any],
+        dies_at: tuple[int, bool] | None,
+        image: dict[str, Any] | None = None,
+    ) -> None:
         """Run the steps, and judge how they ended."""
+        try:
+            self.run_steps(data, dies_at, image)
+        finally:
+            self.require_foreign_fields_in(self.writes()[self.n_judged :], data["plan"])
+            self.n_judged = len(self.writes())
+
+    def require_foreign_fields_in(self, sent: list[Any], plan: dict[str, Any]) -> None:
+        """Whatever became of a replacement, it took along what the rival had sent, byte for byte."""
+        for exchange in sent:
+            if exchange.method == "PUT":
+                config = images.active_config(self.images[plan["sha256"]])
+                theirs = config.get("mark_of_rival")
+                if theirs is not None:
+                    body = exchange.body.get("config", exchange.body)
+                    assert foreign(body) == foreign(self.sent_by_rival[theirs])
+
+    def run_steps(
+        self,
+        data: dict[str, Any],
+        dies_at: tuple[int, bool] | None,
+        image: dict[str, Any] | None,
+    ) -> None:
         assert self.receipt is not None
         plan = data["plan"]
         if plan["request"] is not None:
             self.reviewed.append(
                 (plan["request"]["method"], plan["request"]["path"], plan["request"]["body"])
             )
+        # Which image the request is made of: what was there, or for a return what was there before that.
+        image = self.images.setdefault(plan["sha256"], image or plan["before"])
         journal = Deadly(self.receipt, data, self.wait, verb="apply")
         if dies_at is not None:
             journal.left, journal.before = dies_at
@@ -453,11 +519,6 @@ class Machine(RuleBasedStateMachine):
         assert readback.get("mark_of_rival") == done["plan"]["after"].get("mark_of_rival")
         if (done["plan"]["source"] or {}).get("kind") != "rollback":
             assert readback.get("mark_of_rival") == before.get("mark_of_rival")
-            old = {one["name"]: one for one in before["served_entities"]}
-            new = {one["name"]: one for one in readback["served_entities"]}
-            assert old.keys() == new.keys()
-            for label in old:
-                assert foreign(old[label]) == foreign(new[label])
         # One step of the count between the before-image and what was read back: nobody came between.
         assert images.version_of(readback) == done["plan"]["config_version"] + 1
 

@@ -14,9 +14,17 @@ import pytest
 from rehearsal import SALE, TOKENS_MODEL, Waiting, connect
 from workspace import TOKEN, Clock, Running, running_workspace
 
-from planner.endpoint.client import MOST_BYTES, NotFound, Throttled, Unanswered, Workspace
+from planner.endpoint import client
+from planner.endpoint.client import (
+    MOST_BYTES,
+    NotFound,
+    Rejected,
+    Throttled,
+    Unanswered,
+    Workspace,
+)
 from planner.endpoint.eligibility import ask
-from simulations.errors import WorkspaceError
+from simulations.errors import InputError, WorkspaceError
 
 
 @pytest.fixture(autouse=True)
@@ -64,14 +72,19 @@ def test_it_says_who_it_is_and_signs_in(running):
 
 
 def answer(
-    listener: socket.socket, heard: list[bytes], body: bytes, n: int, status: str = "200 OK"
+    listener: socket.socket,
+    heard: list[bytes],
+    body: bytes,
+    n: int,
+    status: str = "200 OK",
+    headers: str = "",
 ) -> None:
     """Take n requests and answer each."""
     for _ in range(n):
         connection, _ = listener.accept()
         with connection:
             heard.append(connection.recv(65_536))
-            head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+            head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{headers}Connection: close\r\n\r\n"
             connection.sendall(head.encode() + body)
 
 
@@ -293,3 +306,95 @@ def test_a_certificate_that_nobody_signed_is_not_tried_twice(tmp_path):
     assert "no trusted TLS connection" in text
     assert "REQUESTS_CA_BUNDLE" in text
     assert clock.slept_s == 0
+
+
+@contextmanager
+def answering(
+    body: bytes, *, status: str = "200 OK", headers: str = "", n: int = 1
+) -> Iterator[tuple[Workspace, list[bytes]]]:
+    """Yield a workspace that answers n requests so, and what it hears; the SDK's own first question apart."""
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        first = threading.Thread(target=answer, args=(listener, heard, b"{}", 1))
+        first.start()
+        workspace = Workspace(
+            host=f"http://127.0.0.1:{listener.getsockname()[1]}",
+            token=TOKEN,
+            clock=Waiting(Clock()),
+        )
+        first.join()
+        heard.clear()
+        thread = threading.Thread(target=answer, args=(listener, heard, body, n, status, headers))
+        thread.start()
+        yield workspace, heard
+        thread.join()
+
+
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Again", "308 Again"])
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_a_redirect_is_told_and_neither_token_nor_configuration_follows_it(status, method):
+    with socket.create_server(("127.0.0.1", 0)) as elsewhere:
+        elsewhere.settimeout(0.2)
+        target = f"http://localhost:{elsewhere.getsockname()[1]}/stolen"
+        with (
+            answering(b"", status=status, headers=f"Location: {target}\r\n") as (workspace, _),
+            pytest.raises(Rejected, match=r"redirected to .*/stolen, which is not followed"),
+        ):
+            workspace.send(method, "/api/2.0/serving-endpoints/chat/config", {"a": "secret"})
+        with pytest.raises(TimeoutError):
+            elsewhere.accept()
+
+
+@pytest.mark.parametrize("asked", ["-5", "9" * 400, "99999999999", "Wed, 21 Oct 2099 07:28:00 GMT"])
+def test_a_strange_retry_after_is_no_traceback_and_no_wait_without_end(asked):
+    body = b'{"error_code": "REQUEST_LIMIT_EXCEEDED", "message": "slow down"}'
+    headers = f"Retry-After: {asked}\r\n"
+    with (
+        answering(body, status="429 Too Many", headers=headers) as (workspace, _),
+        pytest.raises((Throttled, Unanswered)) as error,
+    ):
+        workspace.send("PUT", "/api/2.0/serving-endpoints/chat/config", {})
+    assert str(error.value).isprintable()
+    if isinstance(error.value, Throttled):
+        assert 0 <= error.value.after_s <= 1e9
+
+
+def test_an_empty_answer_is_no_endpoint_without_fields():
+    with answering(b"") as (workspace, _):
+        assert "not JSON, or was cut off (0 bytes" in complaint(lambda: workspace.get("chat"))
+
+
+@pytest.mark.parametrize("begin", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_an_answer_that_comes_byte_by_byte_ends_in_time(begin, monkeypatch):
+    """Each byte comes within the limit of one attempt, and the whole never does."""
+    monkeypatch.setattr(client, "CALL_S", 0.5)
+    over = threading.Event()
+
+    def drip(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65_536)
+            connection.sendall(begin)
+            while not over.wait(0.05):
+                connection.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer, args=(listener, [], b"{}", 1))
+        thread.start()
+        workspace = Workspace(host=f"http://127.0.0.1:{listener.getsockname()[1]}", token=TOKEN)
+        thread.join()
+        thread = threading.Thread(target=drip, args=(listener,))
+        thread.start()
+        assert "no whole answer within 0.5 s" in complaint(lambda: workspace.get("chat"))
+        over.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_a_name_that_would_be_another_address_is_not_asked_for(name, running):
+    workspace = connect(running)
+    with pytest.raises(InputError, match="is no name"):
+        workspace.get(name)
+    with pytest.raises(InputError, match="is no name"):
+        workspace.optimization_info(name, "1")
+    assert running.exchanges() == []

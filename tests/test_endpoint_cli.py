@@ -189,6 +189,50 @@ def test_a_blocked_plan_is_written_and_exits_with_4(running, capsys):
     assert run(["apply", "plan.json", "--auto-approve", "--force"]) == 4
 
 
+def audited() -> list[tuple[str, str, str]]:
+    lines = map(json.loads, Path("audit.jsonl").read_text().splitlines())
+    return [(one["what"], one["state"], one["outcome"]) for one in lines]
+
+
+def test_a_plan_that_is_refused_before_its_receipt_leaves_a_line_in_the_audit(running, monkeypatch):
+    recommend(chunks(0, 2))
+    assert run(["plan", "recommendation.json"]) == 0
+    assert run(["apply", "plan.json", "--auto-approve"]) == 4
+    answer(monkeypatch, "no\n")
+    assert run(["apply", "plan.json", "--force"]) == 1
+    running.workspace.create({"name": "chat", "config": {"served_entities": [served("x")]}})
+    assert run(["apply", "plan.json", "--auto-approve", "--force"]) == 4
+    unsafe, unapproved, stale = audited()
+    assert unsafe[:2] == unapproved[:2] == stale[:2] == ("apply", "refused")
+    assert "min-to-zero" in unsafe[2]
+    assert unapproved[2] == "not approved; nothing was sent"
+    assert "stale" in stale[2]
+    assert not Path("receipt.json").exists()
+    assert writes(running) == 0
+
+
+def test_a_create_that_is_not_rolled_back_leaves_a_line_in_the_audit(running):
+    assert run(["apply", "recommendation.json", "--auto-approve"]) == 0
+    assert run(["rollback", "receipt.json"]) == 4
+    what, state, outcome = audited()[-1]
+    assert (what, state) == ("rollback", "refused")
+    assert "ptplan deletes nothing" in outcome
+
+
+def test_nobody_approves_what_he_is_not_shown(running, monkeypatch, capsys):
+    answer(monkeypatch, "yes\n")
+    assert run(["apply", "recommendation.json", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["state"] == "applied"
+    assert "max_provisioned_throughput: 1960" in printed.err.partition("Type yes")[0]
+
+
+def test_an_empty_flag_is_a_mistake_and_not_the_default(running, capsys):
+    for flag in ("--endpoint", "--model-version"):
+        assert run(["plan", "recommendation.json", flag, ""]) == 1
+    assert not Path("plan.json").exists()
+
+
 @pytest.mark.parametrize("command", ["apply", "verify", "rollback", "emit", "plan"])
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"schema_version": 1}', "\x00"])
 def test_a_file_that_is_something_else_is_refused_in_one_line(command, content, running, capsys):
@@ -270,6 +314,57 @@ def test_ctrl_c_leaves_a_receipt_and_says_how_to_go_on(running):
     assert receipts.read(path)["state"] == "in_progress"
     running.workspace.advance(61)
     assert run(["apply", "receipt.json"]) == 0
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGTERM"), reason="no such signal")
+def test_a_batch_system_that_ends_it_is_told_how_to_go_on(running):
+    running.workspace.timings = Timings(create_s=60.0)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "planner.cli", "apply", "recommendation.json", "--auto-approve"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    path = Path("receipt.json")
+    deadline = time.monotonic() + 60
+    while not (path.exists() and receipts.read(path)["phase"] == "sent"):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.terminate()
+    _, complained = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert complained.endswith("ptplan: stopped; to go on: ptplan apply receipt.json\n")
+    assert '"outcome": "interrupted"' in Path("audit.jsonl").read_text()
+
+
+def test_a_full_disk_says_whether_something_was_sent_and_the_receipt_goes_on(running):
+    """The limit on the size of files stands for the disk: the receipt grows with every step, and one is too many."""
+    program = (
+        "import resource, sys\n"
+        "from planner.cli import run\n"
+        "size = int(sys.argv[1])\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))\n"
+        "sys.exit(run(['apply', 'plan.json', '--auto-approve']))\n"
+    )
+    assert run(["plan", "recommendation.json"]) == 0
+    assert run(["apply", "plan.json", "--auto-approve", "--out", "elsewhere.json"]) == 0
+    running.workspace.delete("chat")
+    steps = receipts.read(Path("elsewhere.json"))["steps"]
+    begun = receipts.begun(files.read(Path("plan.json"), what="a plan"), version="0.1.0")
+    size = len(files.to_json({**begun, "steps": steps[:3], "sends": 1})) + 120
+    for limit, sent in ((1500, 0), (size, 1)):
+        n_before = writes(running)
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(limit)], capture_output=True, text=True
+        )
+        assert done.returncode == 1
+        assert "receipt.json cannot be written" in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert writes(running) - n_before == sent
+        assert ("nothing was sent" in done.stderr) is not bool(sent)
+    assert "a request was sent or may have been; make room there" in done.stderr
+    assert receipts.read(Path("receipt.json"))["phase"] == "sending"
+    assert run(["apply", "receipt.json"]) == 0
+    assert len([e for e in running.exchanges("POST") if e.handler_status == 200]) == 2
 
 
 # --- secrets --------------------------------------------------------------------------------

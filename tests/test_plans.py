@@ -30,8 +30,9 @@ from workspace import Clock, Running, running_workspace
 from planner.endpoint import images, safety
 from planner.endpoint.eligibility import eligibility
 from planner.endpoint.planning import plan_live
-from planner.endpoint.plans import Terms, plan_change
+from planner.endpoint.plans import plan_change
 from planner.endpoint.safety import Change, tripped
+from planner.endpoint.terms import Terms
 from planner.endpoint.wish import wish_of
 from simulations.capacity import ModelUnits, TokenChunks
 from simulations.errors import InputError

@@ -29,9 +29,9 @@ from workspace import Clock, Running, Timings, running_workspace
 from planner import files
 from planner.endpoint import images, plans, receipts
 from planner.endpoint.drift import drift
+from planner.endpoint.gate import require_current, require_safe
 from planner.endpoint.receipts import make_room
 from planner.endpoint.rollback import plan_rollback
-from planner.endpoint.rollout import require_current, require_safe
 from simulations.errors import InputError, Refused, WorkspaceError
 
 
@@ -239,6 +239,46 @@ def test_an_expired_plan_is_refused(running, workspace, clock, path):
     with pytest.raises(Refused, match=r"expired at .*; nothing was sent; plan again"):
         apply(workspace, clock, plan, path)
     assert writes(running) == []
+
+
+def test_a_clock_that_was_set_back_gives_a_plan_no_second_life(running, workspace, clock, path):
+    clock.sleep(3 * 24 * 3600)
+    plan = plan_of(workspace, clock, chunks(1, 2))
+    clock.clock.now_s -= 2 * 24 * 3600
+    with pytest.raises(Refused, match=r"which by the clock of this machine is to come"):
+        apply(workspace, clock, plan, path)
+    assert writes(running) == []
+
+
+SPOILT = {
+    "method": lambda plan: plan["request"].update(method="DELETE"),
+    "path": lambda plan: plan["request"].update(path="/api/2.0/serving-endpoints/other/config"),
+    "body": lambda plan: plan["request"]["body"]["served_entities"][0].update(
+        max_provisioned_throughput=98000
+    ),
+    "entities": lambda plan: plan["request"]["body"]["served_entities"].pop(),
+    "diff": lambda plan: plan["diff"].pop(),
+    "shown": lambda plan: plan["diff"][0].update(after=1),
+    "endpoint": lambda plan: plan.update(endpoint="other"),
+    "after": lambda plan: plan.update(after=None),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
+@pytest.mark.parametrize("kind", ["plan", "receipt"])
+def test_a_plan_whose_checksum_was_made_anew_must_still_send_what_it_shows(
+    spoil, kind, running, workspace, clock, tmp_path
+):
+    put_up(running, served("ours"))
+    plan = json.loads(files.to_json(plan_of(workspace, clock, chunks(2, 3))))
+    del plan["sha256"]
+    spoil(plan)
+    plan = {**plan, "sha256": files.checksum(plan)}
+    data = plan if kind == "plan" else receipts.begun(plan, version="0")
+    data = {key: value for key, value in data.items() if key != "sha256"}
+    files.write(tmp_path / "x.json", files.to_json({**data, "sha256": files.checksum(data)}))
+    with pytest.raises(InputError, match=r"contradicts itself|has no usable"):
+        (plans if kind == "plan" else receipts).read(tmp_path / "x.json")
 
 
 def test_a_plan_for_another_host_is_refused(running, workspace, clock, path):

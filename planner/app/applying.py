@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from planner import files
-from planner.endpoint import plans, receipts, safety
+from planner.endpoint import receipts, safety
 from planner.endpoint.client import Workspace
 from planner.endpoint.clock import SystemClock
 from planner.endpoint.planning import plan_live
 from planner.endpoint.receipts import Journal
 from planner.endpoint.rollback import plan_rollback
 from planner.endpoint.rollout import carry_out
+from planner.endpoint.terms import Terms
 from planner.endpoint.wish import wish_of
 from simulations.errors import InputError, PtplanError, Refused
 
@@ -226,8 +227,8 @@ class Register:
         entity: str | None = None,
         burst: bool | None = None,
         known_burst: Mapping[str, bool] | None = None,
-    ) -> plans.Terms:
-        return plans.Terms(
+    ) -> Terms:
+        return Terms(
             host=host,
             now=SystemClock().time(),
             version=self.version,

@@ -5,7 +5,10 @@ Thin over `planner.endpoint`: files and flags in, a prompt, exit codes out. Heav
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -39,7 +42,7 @@ class WorkspaceFlags:
 
 @dataclass(frozen=True, slots=True)
 class WishFlags:
-    """What a recommendation leaves open, and how its plan is made."""
+    """What a recommendation leaves open."""
 
     endpoint: Annotated[
         str | None,
@@ -48,10 +51,12 @@ class WishFlags:
     model_version: Annotated[
         str | None, _option("version of the model [the recommendation's]", WORKSPACE, metavar="N")
     ] = None
-    entity: Annotated[
-        str | None,
-        _option("which served entity to change, where it is not plain", WORKSPACE, metavar="NAME"),
-    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class BurstFlags:
+    """What GET does not show of model units, so that it has to be said."""
+
     burst: Annotated[
         list[str] | None,
         _option(
@@ -60,6 +65,27 @@ class WishFlags:
             metavar="on|off",
         ),
     ] = None
+
+    @property
+    def said(self) -> dict[str, bool]:
+        """What was said, by entity; "" is the one that is planned."""
+        found = {}
+        for text in self.burst or []:
+            name, equals, value = text.rpartition("=")
+            if value not in ("on", "off") or (equals and not name):
+                raise InputError(f"--burst is {text!r}; must be on or off, or ENTITY=on|off")
+            found[name] = value == "on"
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class PlanningFlags:
+    """How a plan is made against what is live."""
+
+    entity: Annotated[
+        str | None,
+        _option("which served entity to change, where it is not plain", WORKSPACE, metavar="NAME"),
+    ] = None
     receipt: Annotated[
         Path | None,
         _option("of the last apply, which states --burst", WORKSPACE, metavar="FILE"),
@@ -67,26 +93,71 @@ class WishFlags:
     valid_for: Annotated[
         str | None, _option("until the plan expires [24h]", SAFETY, metavar="DURATION")
     ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class CostFlags:
+    """How much dearer it may become."""
+
     max_cost_increase: Annotated[
         str | None,
         _option("more trips the rule cost-up [50%]", SAFETY, metavar="SHARE"),
     ] = None
 
+    @property
+    def share(self) -> float | None:
+        """The share, which may be above 1; None if nothing was said."""
+        text = self.max_cost_increase
+        if text is None:
+            return None
+        try:
+            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            share = -1.0
+        if not 0 <= share < 1e6:
+            raise InputError(f"--max-cost-increase is {text!r}; must be a share such as 50% or 0.5")
+        return share
 
-AutoApprove = Annotated[
-    bool, typer.Option("--auto-approve", help="do not ask", rich_help_panel=SAFETY)
-]
-Force = Annotated[
-    bool,
-    typer.Option(
-        "--force",
-        help="although a safety rule trips; never although stale or expired",
-        rich_help_panel=SAFETY,
-    ),
-]
-Timeout = Annotated[
-    str, typer.Option(help="how long to wait until it is ready", metavar="DURATION")
-]
+
+@dataclass(frozen=True, slots=True)
+class ActFlags:
+    """How a plan is carried out."""
+
+    timeout: Annotated[
+        str, typer.Option(help="how long to wait until it is ready", metavar="DURATION")
+    ] = "60m"
+    auto_approve: Annotated[
+        bool, typer.Option("--auto-approve", help="do not ask", rich_help_panel=SAFETY)
+    ] = False
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="although a safety rule trips; never although stale or expired",
+            rich_help_panel=SAFETY,
+        ),
+    ] = False
+    quiet: Quiet = False
+
+    @property
+    def timeout_s(self) -> float:
+        """The time, in seconds."""
+        return _duration(self.timeout, "--timeout")
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFlags:
+    """What is printed."""
+
+    json: Json = False
+    output: Form = "text"
+
+    @property
+    def as_json(self) -> bool:
+        """Whether stdout is for a program."""
+        return _form(self.json, self.output) == "json"
+
+
 PlanForm = Annotated[
     str,
     typer.Option(
@@ -100,21 +171,20 @@ PlanForm = Annotated[
 
 
 @app.command(cls=GroupedCommand)
-@takes(WorkspaceFlags)
+@takes(OutputFlags, WorkspaceFlags)
 def chunk(
     model: Annotated[str, typer.Argument(help="in Unity Catalog", show_default=False)],
     version: Annotated[str, typer.Argument(help="of the model", show_default=False)],
     *,
     config: Config = None,
-    json: Json = False,
-    output: Form = "text",
+    output: OutputFlags,
     workspace: WorkspaceFlags,
 ) -> None:
     """Ask the workspace whether a model can be provisioned, and in what steps."""
     from planner import files, terminal, terminal_plan
     from planner.endpoint.eligibility import ask
 
-    as_json = _form(json, output) == "json"
+    as_json = output.as_json
     found = ask(_connect(workspace), model, version)
     if as_json:
         terminal.show_text(files.to_json(found.as_dict()))
@@ -123,7 +193,7 @@ def chunk(
 
 
 @app.command(cls=GroupedCommand)
-@takes(WishFlags, WorkspaceFlags)
+@takes(WishFlags, BurstFlags, PlanningFlags, CostFlags, WorkspaceFlags)
 def plan(
     recommendation: Annotated[
         Path,
@@ -139,6 +209,9 @@ def plan(
     json: Json = False,
     output: PlanForm = "text",
     wish: WishFlags,
+    burst: BurstFlags,
+    planning: PlanningFlags,
+    cost: CostFlags,
     workspace: WorkspaceFlags,
 ) -> None:
     """Show the exact change against the live endpoint, and write it down; change nothing."""
@@ -146,7 +219,8 @@ def plan(
 
     form = _form(json, output, also="markdown")
     files.require_writable(out.parent)
-    made = _planned(artifacts.read(recommendation), wish, _connect(workspace))
+    connected = _connect(workspace)
+    made = _planned(artifacts.read(recommendation), wish, burst, planning, cost, connected)
     text = files.to_json(made)
     files.write(out, text)
     if form == "json":
@@ -163,7 +237,7 @@ def plan(
 
 
 @app.command(cls=GroupedCommand)
-@takes(WishFlags, WorkspaceFlags)
+@takes(ActFlags, WishFlags, BurstFlags, PlanningFlags, CostFlags, OutputFlags, WorkspaceFlags)
 def apply(
     context: typer.Context,
     file: Annotated[
@@ -179,23 +253,21 @@ def apply(
         Path | None,
         typer.Option(help="the receipt [receipt.json]", metavar="FILE", show_default=False),
     ] = None,
-    timeout: Timeout = "60m",
-    auto_approve: AutoApprove = False,
-    force: Force = False,
     config: Config = None,
-    json: Json = False,
-    output: Form = "text",
-    quiet: Quiet = False,
+    act: ActFlags,
     wish: WishFlags,
+    burst: BurstFlags,
+    planning: PlanningFlags,
+    cost: CostFlags,
+    output: OutputFlags,
     workspace: WorkspaceFlags,
 ) -> None:
     """Show the plan, ask, send exactly that, wait until it is ready, and read it back."""
     from planner import files, terminal, terminal_plan
     from planner.endpoint import plans, receipts
-    from planner.endpoint.rollout import require_current
+    from planner.endpoint.gate import require_current
 
-    as_json = _form(json, output) == "json"
-    timeout_s = _duration(timeout, "--timeout")
+    as_json, timeout_s = output.as_json, act.timeout_s
     data = files.read(file, what="a plan, a recommendation or a receipt")
     if "plan_sha256" in data:
         _only_with_recommendation(context, "a receipt")
@@ -213,7 +285,7 @@ def apply(
             timeout_s,
             verb="apply",
             as_json=as_json,
-            quiet=quiet,
+            quiet=act.quiet,
         )
         return
     out = out or Path("receipt.json")
@@ -225,43 +297,46 @@ def apply(
     else:
         from planner import artifacts
 
-        made = _planned(artifacts.read(file), wish, connected)
-    if made["host"] != connected.host:
-        raise Refused(
-            f"the plan is for {made['host']}, and this is {connected.host}; nothing was sent; check --host and --profile"
-        )
+        made = _planned(artifacts.read(file), wish, burst, planning, cost, connected)
+    with _refusal_audited(made, out, verb="apply"):
+        if made["host"] != connected.host:
+            raise Refused(
+                f"the plan is for {made['host']}, and this is {connected.host}; nothing was sent; check --host and "
+                "--profile"
+            )
     before = receipts.read(out) if out.exists() else None
     if before is not None and before["plan_sha256"] == made["sha256"] and before["phase"] != "new":
         # The same plan again: go on, or find that nothing is left to do.
-        _carry_out(connected, before, out, timeout_s, verb="apply", as_json=as_json, quiet=quiet)
+        _carry_out(
+            connected, before, out, timeout_s, verb="apply", as_json=as_json, quiet=act.quiet
+        )
         return
     live = connected.get(made["endpoint"])
-    if not as_json:
-        terminal_plan.show_plan(made)
-    if require_current(made, live, _now()):
-        if before is not None:
-            # A receipt that may be wanted for going back is not replaced by one that did nothing.
-            terminal.show_text(
-                files.to_json(before)
-                if as_json
-                else f"{made['endpoint']}: already as planned; nothing to do\n"
-            )
-            return
-    else:
-        _approve(made, auto_approve=auto_approve, force=force, verb="apply")
-    _begin(connected, made, out, timeout_s, verb="apply", as_json=as_json, quiet=quiet)
+    _show(made, as_json=as_json, asks=not act.auto_approve)
+    with _refusal_audited(made, out, verb="apply"):
+        done = require_current(made, live, _now())
+        if not done:
+            _approve(made, auto_approve=act.auto_approve, force=act.force, verb="apply")
+    if done and before is not None:
+        # A receipt that may be wanted for going back is not replaced by one that did nothing.
+        terminal.show_text(
+            files.to_json(before)
+            if as_json
+            else f"{made['endpoint']}: already as planned; nothing to do\n"
+        )
+        return
+    _begin(connected, made, out, timeout_s, verb="apply", as_json=as_json, quiet=act.quiet)
 
 
 @app.command(cls=GroupedCommand)
-@takes(WorkspaceFlags)
+@takes(OutputFlags, WorkspaceFlags)
 def verify(
     receipt: Annotated[
         Path, typer.Argument(help="of an apply", metavar="RECEIPT", show_default=False)
     ],
     *,
     config: Config = None,
-    json: Json = False,
-    output: Form = "text",
+    output: OutputFlags,
     workspace: WorkspaceFlags,
 ) -> None:
     """Say whether the live endpoint still equals what was applied; exit code 2 if not."""
@@ -269,7 +344,7 @@ def verify(
     from planner.endpoint import receipts
     from planner.endpoint.drift import drift
 
-    as_json = _form(json, output) == "json"
+    as_json = output.as_json
     data = receipts.read(receipt)
     connected = _connect(workspace)
     _require_host(data, connected)
@@ -283,7 +358,7 @@ def verify(
 
 
 @app.command(cls=GroupedCommand)
-@takes(WorkspaceFlags)
+@takes(ActFlags, BurstFlags, CostFlags, OutputFlags, WorkspaceFlags)
 def rollback(
     receipt: Annotated[
         Path, typer.Argument(help="of an apply", metavar="RECEIPT", show_default=False)
@@ -292,48 +367,40 @@ def rollback(
     out: Annotated[Path, typer.Option(help="the receipt of going back", metavar="FILE")] = Path(
         "rollback.json"
     ),
-    burst: Annotated[
-        list[str] | None,
-        _option("for model units: could it burst before", WORKSPACE, metavar="on|off"),
-    ] = None,
-    max_cost_increase: Annotated[
-        str | None, _option("more trips the rule cost-up [50%]", SAFETY, metavar="SHARE")
-    ] = None,
-    timeout: Timeout = "60m",
-    auto_approve: AutoApprove = False,
-    force: Force = False,
     config: Config = None,
-    json: Json = False,
-    output: Form = "text",
-    quiet: Quiet = False,
+    act: ActFlags,
+    burst: BurstFlags,
+    cost: CostFlags,
+    output: OutputFlags,
     workspace: WorkspaceFlags,
 ) -> None:
     """Put back the configuration from before; by the same rules as apply. Deletes nothing."""
-    from planner import files, terminal_plan
+    from planner import files
     from planner.endpoint import receipts
+    from planner.endpoint.gate import require_current
     from planner.endpoint.rollback import create_text, plan_rollback
-    from planner.endpoint.rollout import require_current
 
-    as_json = _form(json, output) == "json"
-    timeout_s = _duration(timeout, "--timeout")
+    as_json, timeout_s = output.as_json, act.timeout_s
     data = receipts.read(receipt)
-    if data["plan"]["action"] == "create":
-        raise Refused(create_text(data["plan"]))
     if out.absolute() == receipt.absolute():
         raise InputError(f"--out is {out}, the receipt that is rolled back; choose another")
     files.require_writable(out.parent)
-    connected = _connect(workspace)
-    live = connected.get(data["endpoint"])
-    terms = _terms(connected.host, burst=burst, max_cost_increase=max_cost_increase, valid_for="1h")
-    made = plan_rollback(data, live, terms)
-    if not as_json:
-        terminal_plan.show_plan(made)
-    if not require_current(made, live, _now()):
-        _approve(made, auto_approve=auto_approve, force=force, verb="rollback")
-    _begin(connected, made, out, timeout_s, verb="rollback", as_json=as_json, quiet=quiet)
+    with _refusal_audited(data["plan"], out, verb="rollback"):
+        if data["plan"]["action"] == "create":
+            raise Refused(create_text(data["plan"]))
+        connected = _connect(workspace)
+        live = connected.get(data["endpoint"])
+        terms = _terms(connected.host, burst, cost, valid_for="1h")
+        made = plan_rollback(data, live, terms)
+    _show(made, as_json=as_json, asks=not act.auto_approve)
+    with _refusal_audited(made, out, verb="rollback"):
+        if not require_current(made, live, _now()):
+            _approve(made, auto_approve=act.auto_approve, force=act.force, verb="rollback")
+    _begin(connected, made, out, timeout_s, verb="rollback", as_json=as_json, quiet=act.quiet)
 
 
 @app.command(cls=GroupedCommand)
+@takes(WishFlags, BurstFlags)
 def emit(
     context: typer.Context,
     file: Annotated[
@@ -353,21 +420,12 @@ def emit(
             metavar="rest|curl|requests|sdk|mlflow|terraform|bundle|cli|console",
         ),
     ] = "rest",
-    endpoint: Annotated[
-        str | None,
-        _option("name of the endpoint [the recommendation's]", WORKSPACE, metavar="NAME"),
-    ] = None,
-    model_version: Annotated[
-        str | None, _option("version of the model [the recommendation's]", WORKSPACE, metavar="N")
-    ] = None,
-    burst: Annotated[
-        str | None,
-        _option("for model units, with a recommendation", WORKSPACE, metavar="on|off"),
-    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="write it [to stdout]", metavar="FILE", show_default=False)
     ] = None,
     config: Config = None,
+    wish: WishFlags,
+    burst: BurstFlags,
 ) -> None:
     """Print the request in the form that your tooling wants; send nothing."""
     from planner import files, terminal
@@ -384,9 +442,10 @@ def emit(
     else:
         from planner import artifacts
 
-        wish = wish_of(artifacts.read(file), endpoint=endpoint, model_version=model_version)
-        said = _bursts([burst] if burst else None).get("")
-        wanted = emitting.from_wish(wish, burst=said)
+        asked = wish_of(
+            artifacts.read(file), endpoint=wish.endpoint, model_version=wish.model_version
+        )
+        wanted = emitting.from_wish(asked, burst=burst.said.get(""))
     text = emitting.emit(wanted, form)
     if out is None:
         terminal.show_text(text)
@@ -404,78 +463,96 @@ def _connect(flags: WorkspaceFlags) -> Any:
     return Workspace(host=flags.host, profile=flags.profile)
 
 
-def _planned(data: dict[str, Any], flags: WishFlags, connected: Any) -> dict[str, Any]:
+def _planned(
+    data: dict[str, Any],
+    wish: WishFlags,
+    burst: BurstFlags,
+    planning: PlanningFlags,
+    cost: CostFlags,
+    connected: Any,
+) -> dict[str, Any]:
     """Return the plan for a recommendation, made against what is live now."""
     from planner.endpoint import receipts
     from planner.endpoint.planning import plan_live
     from planner.endpoint.wish import wish_of
 
-    wish = wish_of(data, endpoint=flags.endpoint, model_version=flags.model_version)
+    wanted = wish_of(data, endpoint=wish.endpoint, model_version=wish.model_version)
     known: dict[str, bool] = {}
-    if flags.receipt is not None:
-        receipt = receipts.read(flags.receipt)
+    if planning.receipt is not None:
+        receipt = receipts.read(planning.receipt)
         _require_host(receipt, connected)
-        if receipt["endpoint"] != wish.endpoint:
-            raise InputError(
-                f"--receipt {flags.receipt} is for {receipt['endpoint']} and not for {wish.endpoint}"
-            )
-        if receipt["state"] == "applied":
-            known = dict(receipt["burst"])
+        known = receipts.known_burst(receipt, wanted.endpoint, f"--receipt {planning.receipt}")
     terms = _terms(
         connected.host,
-        entity=flags.entity,
-        burst=flags.burst,
+        burst,
+        cost,
+        entity=planning.entity,
         known_burst=known,
-        valid_for=flags.valid_for,
-        max_cost_increase=flags.max_cost_increase,
+        valid_for=planning.valid_for,
     )
-    return plan_live(wish, connected, terms)
+    return plan_live(wanted, connected, terms)
 
 
 def _terms(
     host: str,
+    burst: BurstFlags,
+    cost: CostFlags,
     *,
     entity: str | None = None,
-    burst: list[str] | None = None,
     known_burst: dict[str, bool] | None = None,
     valid_for: str | None = None,
-    max_cost_increase: str | None = None,
 ) -> Any:
-    from planner.endpoint import plans, safety
+    from planner.endpoint import safety, terms
 
-    return plans.Terms(
+    share = cost.share
+    return terms.Terms(
         host=host,
         now=_now(),
         version=version(),
         entity=entity,
-        burst=_bursts(burst),
+        burst=burst.said,
         known_burst=known_burst or {},
-        valid_s=plans.VALID_S if valid_for is None else _duration(valid_for, "--valid-for"),
-        most_cost_increase=(
-            safety.MOST_COST_INCREASE if max_cost_increase is None else _increase(max_cost_increase)
-        ),
+        valid_s=terms.VALID_S if valid_for is None else _duration(valid_for, "--valid-for"),
+        most_cost_increase=safety.MOST_COST_INCREASE if share is None else share,
     )
 
 
-def _increase(text: str) -> float:
-    """Return a share that may be above 100 %."""
+def _show(made: dict[str, Any], *, as_json: bool, asks: bool) -> None:
+    """Print a plan; also where stdout is for a program, if somebody is asked to approve it."""
+    from planner import terminal_plan
+
+    if asks or not as_json:
+        terminal_plan.show_plan(made, stderr=as_json)
+
+
+@contextmanager
+def _refusal_audited(made: dict[str, Any], out: Path, *, verb: str) -> Iterator[None]:
+    """Let a plan that is refused before it has a receipt leave its line beside where that would be."""
+    from planner.endpoint import receipts
+    from planner.endpoint.clock import SystemClock
+
     try:
-        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share < 1e6:
-        raise InputError(f"--max-cost-increase is {text!r}; must be a share such as 50% or 0.5")
-    return share
+        yield
+    except (InputError, Refused) as error:
+        receipts.audit_refusal(out, made, SystemClock(), error, verb=verb)
+        raise
 
 
-def _bursts(given: list[str] | None) -> dict[str, bool]:
-    found = {}
-    for text in given or []:
-        name, equals, value = text.rpartition("=")
-        if value not in ("on", "off") or (equals and not name):
-            raise InputError(f"--burst is {text!r}; must be on or off, or ENTITY=on|off")
-        found[name] = value == "on"
-    return found
+@contextmanager
+def _ended_like_by_ctrl_c() -> Iterator[None]:
+    """Take the signals by which a terminal or a batch system ends a process for Ctrl-C, unless they are ignored."""
+    taken = [
+        number
+        for name in ("SIGTERM", "SIGHUP")
+        if (number := getattr(signal, name, None)) and signal.getsignal(number) == signal.SIG_DFL
+    ]
+    for number in taken:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _approve(made: dict[str, Any], *, auto_approve: bool, force: bool, verb: str) -> None:
@@ -485,7 +562,7 @@ def _approve(made: dict[str, Any], *, auto_approve: bool, force: bool, verb: str
         Refused: a safety rule trips, and it is not forced.
         InputError: the answer is no, or nobody is there to answer.
     """
-    from planner.endpoint.rollout import require_safe
+    from planner.endpoint.gate import require_safe
 
     require_safe(made, force=force)
     if auto_approve:
@@ -543,7 +620,7 @@ def _carry_out(
     clock = SystemClock()
     journal = Journal(path, receipt, clock, verb=verb)
     try:
-        with terminal.progress(quiet=quiet or as_json) as tell:
+        with _ended_like_by_ctrl_c(), terminal.progress(quiet=quiet or as_json) as tell:
             done = carry_out(connected, journal, clock=clock, timeout_s=timeout_s, tell=tell)
     except KeyboardInterrupt:
         raise Stopped(f"stopped; to go on: ptplan apply {path}") from None
@@ -561,7 +638,8 @@ def _only_with_recommendation(context: typer.Context, what: str) -> None:
     """Refuse flags on the command line that would change what was reviewed; defaults in a file may stand."""
     given = [
         "--" + name.replace("_", "-")
-        for name in WishFlags.__dataclass_fields__
+        for group in (WishFlags, BurstFlags, PlanningFlags, CostFlags)
+        for name in group.__dataclass_fields__
         if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
     ]
     if given:

@@ -18,9 +18,10 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from importlib import metadata
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
 import requests
@@ -28,13 +29,18 @@ import requests
 from planner.endpoint.clock import Clock, SystemClock
 from planner.endpoint.request import CREATE_PATH
 from planner.line import one_line
-from simulations.errors import WorkspaceError
+from simulations.errors import InputError, WorkspaceError
+
+T = TypeVar("T")
 
 PROBE_S = 5.0
 """Limit of the first contact, which asks for the host's metadata and may fail."""
 
 ATTEMPT_S = 15.0
 """Limit of one attempt. Together with the probe and READ_BUDGET_S an unreachable host fails within 30 s."""
+
+CALL_S = 25.0
+"""Limit of a call as a whole: what comes byte by byte keeps within the limit of one attempt for ever."""
 
 READ_BUDGET_S = 10
 """No read is begun anew after so many seconds; the SDK's default of 300 s would take 10 minutes."""
@@ -80,6 +86,10 @@ class _GaveUp(Exception):
     """Raised where the SDK would pause before it tries again; what went wrong is its context."""
 
 
+class _OutOfTime(OSError):
+    """Raised where a call as a whole takes too long."""
+
+
 class _Patience:
     """The clock that the SDK waits on between attempts.
 
@@ -96,7 +106,7 @@ class _Patience:
     def sleep(self, seconds: float) -> None:
         if not self.again or seconds > LONGEST_PAUSE_S or _is_hopeless(sys.exception()):
             raise _GaveUp
-        self.clock.sleep(seconds)
+        self.clock.sleep(max(0.0, seconds))
 
 
 class Workspace:
@@ -156,6 +166,8 @@ class Workspace:
         self.host: str = config.host
         self._config = config
         self._api = ApiClient(config)
+        # A write that is redirected becomes a read, or goes, configuration and all, to somebody else.
+        self._api._api_client._session.max_redirects = 0
 
     def optimization_info(self, model: str, version: str) -> dict[str, Any]:
         """Return what the workspace says of a model's chunk, as it says it.
@@ -190,15 +202,25 @@ class Workspace:
         from databricks.sdk.core import DatabricksError
 
         where = f"{method} {self.host}{path}"
-        try:
+
+        def call() -> dict[str, Any]:
             answer = self._api.do(
                 method, path, body=body, headers={"Accept": "application/json"}, raw=True
             )
             return self._object(answer["contents"], where)
+
+        try:
+            return _within(CALL_S, call)
         except (_GaveUp, TimeoutError) as error:
             cause = error.__cause__ or error.__context__
             raise self._explained(cause or error, where) from None
-        except (DatabricksError, requests.RequestException, OSError, ValueError) as error:
+        except (
+            DatabricksError,
+            requests.RequestException,
+            ArithmeticError,  # of the SDK's sum, where a Retry-After has hundreds of digits
+            OSError,
+            ValueError,
+        ) as error:
             raise self._explained(error, where) from None
 
     def _object(self, contents: Any, where: str) -> dict[str, Any]:
@@ -213,8 +235,6 @@ class Workspace:
                 f"{where}: the answer has more than {MOST_BYTES // 2**20} MB, which no endpoint has; "
                 "check --host: this may not be a workspace"
             )
-        if not data.strip():
-            return {}
         try:
             value = json.loads(data, parse_constant=_refuse_constant)
         except (ValueError, RecursionError):
@@ -257,7 +277,7 @@ class Workspace:
                     "model EXECUTE, USE CATALOG and USE SCHEMA"
                 )
             case errors.TooManyRequests() | errors.ResourceExhausted():
-                after_s = float(getattr(error, "retry_after_secs", None) or 1)
+                after_s = float(min(max(0, getattr(error, "retry_after_secs", None) or 1), 10**9))
                 return Throttled(
                     f"{where}: the workspace limits the rate of requests (429: {text}); try again in "
                     f"{after_s:g} s",
@@ -303,7 +323,15 @@ class Workspace:
                     f"{where}: no answer within {ATTEMPT_S:g} s; check --host, VPN and firewall, then try again"
                 )
             case requests.exceptions.TooManyRedirects():
-                return Unanswered(f"{where}: redirected in circles; check --host")
+                target = None if error.response is None else error.response.headers.get("Location")
+                return Rejected(
+                    f"{where}: redirected to {self._clean(target)}, which is not followed: neither token nor "
+                    "configuration goes anywhere else; check --host"
+                )
+            case _OutOfTime():
+                return Unanswered(
+                    f"{where}: no whole answer within {CALL_S:g} s; check --host, VPN and firewall, then try again"
+                )
             case requests.exceptions.InvalidURL() | requests.exceptions.InvalidSchema():
                 return WorkspaceError(
                     f"{host} is no address of a workspace; give --host https://..."
@@ -329,10 +357,35 @@ class Workspace:
         return line.rstrip(". ")
 
     def _secrets(self) -> Iterator[str]:
-        for name in ("token", "password", "client_secret", "azure_client_secret"):
-            secret = getattr(self._config, name, None)
+        for attribute in self._config.attributes():
+            secret = getattr(self._config, attribute.name, None) if attribute.sensitive else None
             if secret:
-                yield secret
+                yield str(secret)
+
+
+def _within(seconds: float, call: Callable[[], T]) -> T:
+    """Return what a call returns, or give up; what it then still does is of no consequence.
+
+    Raises:
+        _OutOfTime: it takes longer.
+    """
+    results: list[T] = []
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(call())
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run, daemon=True, name="ptplan-call")
+    thread.start()
+    thread.join(seconds)
+    if failures:
+        raise failures[0]
+    if not results:
+        raise _OutOfTime
+    return results[0]
 
 
 def _is_hopeless(error: BaseException | None) -> bool:
@@ -372,6 +425,9 @@ def _semver(version: str) -> str:
 
 
 def _part(name: str) -> str:
+    if not name.strip("."):
+        # Nothing, or dots alone, would make another address of it.
+        raise InputError(f"{name!r} is no name of a model, a version or an endpoint")
     return quote(name, safe=".")
 
 

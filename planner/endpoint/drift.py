@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from planner.endpoint import images
+from planner.endpoint.condition import state_words
 from planner.endpoint.images import Difference
-from planner.endpoint.rollout import state_words
 from simulations.errors import InputError
 
 

@@ -109,6 +109,15 @@ def in_units(entity: Mapping[str, Any]) -> bool:
     return entity.get("provisioned_model_units") is not None
 
 
+def capacity_of(entity: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Return minimum and maximum of an entity, in its own unit; None if it is not provisioned."""
+    if in_units(entity):
+        units = entity["provisioned_model_units"]
+        return units, units
+    most = entity.get("max_provisioned_throughput")
+    return None if most is None else (entity.get("min_provisioned_throughput") or 0, most)
+
+
 def sendable(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a configuration of GET without what the workspace writes itself.
 

@@ -7,7 +7,7 @@ from typing import Any
 from planner.endpoint import images, plans
 from planner.endpoint.client import Rejected, Workspace
 from planner.endpoint.eligibility import ask
-from planner.endpoint.plans import Terms
+from planner.endpoint.terms import Terms
 from planner.endpoint.wish import Wish
 
 

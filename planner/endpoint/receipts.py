@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from planner import files
+from planner.endpoint import plans
 from planner.endpoint.clock import Clock, stamp
+from planner.line import one_line
 from simulations.errors import InputError
 
 SCHEMA_VERSION = 1
@@ -65,7 +67,19 @@ def require_receipt(data: dict[str, Any], where: str) -> dict[str, Any]:
         raise InputError(
             f"{where} has schema version {data['schema_version']!r}, and this ptplan reads {SCHEMA_VERSION}"
         )
+    plans.require_plan(data["plan"], f"the plan in {where}")
     return data
+
+
+def known_burst(receipt: Mapping[str, Any], endpoint: str, where: str) -> dict[str, bool]:
+    """Return what a receipt states of burst scaling, by entity; nothing unless it was applied.
+
+    Raises:
+        InputError: it is of another endpoint.
+    """
+    if receipt["endpoint"] != endpoint:
+        raise InputError(f"{where} is for {receipt['endpoint']} and not for {endpoint}")
+    return dict(receipt["burst"]) if receipt["state"] == "applied" else {}
 
 
 class Journal:
@@ -86,13 +100,26 @@ class Journal:
         self._verb = verb
 
     def step(self, what: str, result: str, **changes: Any) -> None:
-        """Write down a step, and what it changes in the receipt."""
+        """Write down a step, and what it changes in the receipt.
+
+        Raises:
+            InputError: it cannot be written; says whether something may have been sent.
+        """
+        may_be_sent = bool(self.data["sends"])
         step = {"at": stamp(self._clock.time()), "what": what, "result": result}
         self.data = {**self.data, **changes, "steps": [*self.data["steps"], step]}
         self.data["resume"] = (
             None if self.data["state"] == "applied" else f"ptplan apply {self.path}"
         )
-        self.write()
+        try:
+            self.write()
+        except InputError as error:
+            if not may_be_sent:
+                raise InputError(f"{error}; nothing was sent") from error
+            raise InputError(
+                f"{self.path} cannot be written ({error.__cause__ or error}), and a request was sent or may have been; "
+                f"make room there, then go on from the receipt as it stands: ptplan apply {self.path}"
+            ) from error
 
     def write(self) -> None:
         """Put the receipt in place, whole."""
@@ -103,33 +130,67 @@ class Journal:
         return {**self.data, "sha256": files.checksum(self.data)}
 
     def audit(self, outcome: str) -> None:
-        """Append one line that says who did what to which endpoint, and how it ended."""
-        plan = self.data["plan"]
-        line = {
-            "at": stamp(self._clock.time()),
-            "who": _who(),
-            "what": self._verb,
-            "action": plan["action"],
-            "endpoint": plan["endpoint"],
-            "host": plan["host"],
-            "plan_sha256": plan["sha256"],
-            "state": self.data["state"],
-            "outcome": outcome,
-            "receipt": str(self.path),
-        }
-        text = json.dumps(line, ensure_ascii=True) + "\n"
-        path = self.path.with_name(AUDIT_NAME)
+        """Append one line that says who did what to which endpoint, and how it ended.
+
+        Raises:
+            InputError: it cannot be appended; the receipt is complete all the same.
+        """
+        path, plan = self.path, self.data["plan"]
         try:
-            # One write in append mode: two processes at once do not mix their lines.
-            handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            try:
-                os.write(handle, text.encode())
-            finally:
-                os.close(handle)
+            _append(
+                path, plan, self._clock, self._verb, self.data["state"], outcome, receipt=str(path)
+            )
         except OSError as error:
             raise InputError(
-                f"{path} cannot be appended to: {error.strerror or error}; the receipt {self.path} is complete"
+                f"{path.with_name(AUDIT_NAME)} cannot be appended to: {error.strerror or error}; the receipt {path} is "
+                "complete"
             ) from error
+
+
+def audit_refusal(
+    path: Path, plan: Mapping[str, Any], clock: Clock, reason: object, *, verb: str
+) -> None:
+    """Append to the audit file that a plan was refused before anything was done, so that no receipt tells.
+
+    What stands in the way of that is no matter: nothing was sent, and the refusal itself is what must be told.
+
+    Args:
+        path: where the receipt would be kept.
+        reason: why it was refused.
+    """
+    with suppress(OSError):
+        _append(path, plan, clock, verb, "refused", one_line(reason), receipt=None)
+
+
+def _append(
+    path: Path,
+    plan: Mapping[str, Any],
+    clock: Clock,
+    verb: str,
+    state: str,
+    outcome: str,
+    *,
+    receipt: str | None,
+) -> None:
+    line = {
+        "at": stamp(clock.time()),
+        "who": _who(),
+        "what": verb,
+        "action": plan["action"],
+        "endpoint": plan["endpoint"],
+        "host": plan["host"],
+        "plan_sha256": plan["sha256"],
+        "state": state,
+        "outcome": outcome,
+        "receipt": receipt,
+    }
+    text = json.dumps(line, ensure_ascii=True) + "\n"
+    # One write in append mode: two processes at once do not mix their lines.
+    handle = os.open(path.with_name(AUDIT_NAME), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(handle, text.encode())
+    finally:
+        os.close(handle)
 
 
 def make_room(path: Path, plan_sha256: str) -> Path | None:

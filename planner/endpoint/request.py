@@ -17,7 +17,8 @@ CREATE_PATH = "/api/2.0/serving-endpoints"
 """For ranges of tokens/s. Source: docs.databricks.com, REST API 2.0, and databricks-sdk 0.156.0, read 2026-11-22."""
 
 CREATE_UNITS_PATH = "/api/2.0/serving-endpoints/pt"
-"""For model units; the other path refuses them. Source: databricks-sdk 0.156.0, read 2026-11-22."""
+"""For model units: the call that clients have for them. Source: databricks-sdk 0.156.0 create_provisioned_throughput_endpoint, read
+2026-11-22. CREATE_PATH has the field too, and Asset Bundles send units there: databricks/cli, commit 7bbe285, 2026-08-21."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,63}")
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from planner.endpoint import images, plans
 from planner.endpoint.images import BURST
-from planner.endpoint.plans import Terms
 from planner.endpoint.receipts import NEW
 from planner.endpoint.rollout import SET_BY_WORKSPACE
+from planner.endpoint.terms import Terms
 from reports import numbers
 from simulations.errors import InputError, Refused
 

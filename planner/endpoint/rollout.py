@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Literal, NoReturn
 
-from planner.endpoint import images, plans, safety
+from planner.endpoint import images, plans
 from planner.endpoint.client import Conflict, NotFound, Throttled, Unanswered, Workspace
 from planner.endpoint.clock import Clock
+from planner.endpoint.condition import deployment_messages, in_progress, state_words, update_state
+from planner.endpoint.gate import before_id, require_current, told
 from planner.endpoint.images import Difference
 from planner.endpoint.receipts import DONE, NEW, SENDING, SENT, Journal
 from planner.line import one_line
@@ -38,86 +41,6 @@ CAPACITY_HINT = (
 
 Tell = Callable[[str], None]
 Seen = Literal["taken", "untouched", "foreign"]
-
-
-def require_current(plan: Mapping[str, Any], live: Mapping[str, Any] | None, now: float) -> bool:
-    """Refuse a plan that must not be applied; return whether the endpoint already is as planned.
-
-    No flag overrides this.
-
-    Raises:
-        Refused: it is blocked or expired, or the endpoint is not what the plan was made for.
-    """
-    endpoint = plan["endpoint"]
-    if plan["action"] == "blocked":
-        raise Refused(f"the plan for {endpoint} is blocked: {'; '.join(plan['blocked'])}")
-    if already(plan, live):
-        return True
-    if plans.expired(plan, now):
-        raise Refused(
-            f"the plan for {endpoint} expired at {plan['expires_at']}; nothing was sent; plan again"
-        )
-    reason = stale(plan, live)
-    if reason:
-        raise Refused(f"the plan for {endpoint} is stale: {reason}; nothing was sent; plan again")
-    return bool(plan["action"] == "no_op")
-
-
-def require_safe(plan: Mapping[str, Any], *, force: bool) -> None:
-    """Refuse a plan that trips a safety rule, unless it is forced.
-
-    Raises:
-        Refused: naming each rule.
-    """
-    if plan["safety"] and not force:
-        raise Refused(
-            f"{plan['endpoint']} is not changed, for safety: {safety.as_texts(plan['safety'])}; nothing was sent; "
-            "--force overrides these rules"
-        )
-
-
-def already(plan: Mapping[str, Any], live: Mapping[str, Any] | None) -> bool:
-    """Return whether an endpoint is as planned, and was not when the plan was made.
-
-    Burst scaling cannot be seen, so that where it is to be changed only a receipt can tell.
-    """
-    if live is None or plan["after"] is None or _in_progress(live):
-        return False
-    config = images.active_config(live)
-    if plan["action"] == "create":
-        return not images.unmet(plan["after"], config)
-    if live.get("id") != _before_id(plan) or images.differences(plan["after"], config):
-        return False
-    return plan["action"] == "no_op" or not (
-        plan["burst"] or images.fingerprint(live) == plan["fingerprint"]
-    )
-
-
-def stale(plan: Mapping[str, Any], live: Mapping[str, Any] | None) -> str | None:
-    """Return how an endpoint moved since a plan was made for it, or None."""
-    if plan["action"] == "create":
-        if live is None:
-            return None
-        if _in_progress(live):
-            return "an endpoint of this name is being created"
-        apart = _told(images.unmet(plan["after"], images.active_config(live)))
-        return f"an endpoint of this name exists now, and is not as planned: {apart}"
-    if live is None:
-        return "the endpoint is gone"
-    if live.get("id") != _before_id(plan):
-        return "the endpoint was deleted and created anew"
-    if _in_progress(live):
-        return "an update is in progress"
-    config = images.active_config(live)
-    found, expected = images.version_of(config), plan["config_version"]
-    apart = _told(images.differences(images.active_config(plan["before"]), config))
-    if found != expected:
-        return f"its config_version is {found}, and the plan was made at {expected}" + (
-            f" ({apart})" if apart else ""
-        )
-    if images.fingerprint(live) != plan["fingerprint"]:
-        return f"its configuration changed ({apart or 'the fingerprint moved'})"
-    return None
 
 
 def carry_out(
@@ -145,10 +68,13 @@ def carry_out(
     try:
         rollout.run()
     except PtplanError as error:
-        journal.audit(one_line(error))
+        # What failed is told, and not that its audit line failed too.
+        with suppress(PtplanError):
+            journal.audit(one_line(error))
         raise
     except KeyboardInterrupt:
-        journal.audit("interrupted")
+        with suppress(PtplanError):
+            journal.audit("interrupted")
         raise
     journal.audit(journal.data["steps"][-1]["result"])
     return journal.sealed()
@@ -246,8 +172,9 @@ class _Rollout:
 
     def _send(self) -> None:
         request, data = self.plan["request"], self.journal.data
-        if plans.expired(self.plan, self.clock.time()):
-            text = f"the plan for {self.endpoint} expired at {self.plan['expires_at']}; it was not carried out; plan again"
+        late = plans.invalid(self.plan, self.clock.time())
+        if late:
+            text = f"the plan for {self.endpoint} {late}; it was not carried out; plan again"
             self._fail("send", text, phase=NEW, error=Refused)
         if data["sends"] >= MOST_SENDS:
             self._fail(
@@ -317,15 +244,13 @@ class _Rollout:
             coming = images.coming_config(live)
             if not images.entities_of(coming):
                 return (
-                    "taken"
-                    if _update_state(live) in ("UPDATE_FAILED", "IN_PROGRESS")
-                    else "foreign"
+                    "taken" if update_state(live) in ("UPDATE_FAILED", "IN_PROGRESS") else "foreign"
                 )
             return "foreign" if images.unmet(after, coming) else "taken"
-        if live is None or live.get("id") != _before_id(self.plan):
+        if live is None or live.get("id") != before_id(self.plan):
             return "foreign"
         first = self.plan["config_version"]
-        if _in_progress(live):
+        if in_progress(live):
             coming = images.coming_config(live)
             version = images.version_of(coming)
             ours = first is None or version in (None, first, first + 1)
@@ -333,8 +258,8 @@ class _Rollout:
         if images.fingerprint(live) == self.plan["fingerprint"] and first == images.version_of(
             images.active_config(live)
         ):
-            ended = _update_state(live) in ("UPDATE_FAILED", "UPDATE_CANCELED")
-            new = _update_state(live) != _update_state(self.plan["before"])
+            ended = update_state(live) in ("UPDATE_FAILED", "UPDATE_CANCELED")
+            new = update_state(live) != update_state(self.plan["before"])
             return "taken" if ambiguous and ended and new else "untouched"
         return "foreign" if images.differences(after, images.active_config(live)) else "taken"
 
@@ -345,14 +270,14 @@ class _Rollout:
         elif live.get("id") != self._known_id() and self._known_id() is not None:
             what = "somebody deleted the endpoint and created it anew"
         elif self.creates:
-            apart = _told(images.unmet(self.plan["after"], images.coming_config(live)))
+            apart = told(images.unmet(self.plan["after"], images.coming_config(live)))
             what = (
                 f"somebody else created an endpoint of this name, which is not as planned: {apart}"
             )
-        elif _in_progress(live):
+        elif in_progress(live):
             what = "somebody else's update is in progress"
         else:
-            apart = _told(
+            apart = told(
                 images.differences(
                     images.active_config(self.plan["before"]), images.active_config(live)
                 )
@@ -376,7 +301,7 @@ class _Rollout:
 
     def _wait(self) -> dict[str, Any]:
         """Return the endpoint when it is up and ready."""
-        began, told, polls = self.clock.time(), "", 0
+        began, said, polls = self.clock.time(), "", 0
         trouble: WorkspaceError | None = None
         while True:
             words = "no answer"
@@ -397,14 +322,14 @@ class _Rollout:
                     return live
             elapsed = self.clock.time() - began
             self.tell(f"{self.endpoint}: {words}, {numbers.duration(round(elapsed))}")
-            if words not in (told, "no answer"):
-                told = words
+            if words not in (said, "no answer"):
+                said = words
                 self.journal.step("wait", words)
             if self.clock.time() >= self.deadline:
                 last = f"; last: {trouble}" if trouble else ""
                 self._fail(
                     "wait",
-                    f"{self.endpoint} is not ready after {numbers.duration(self.timeout_s)}: {told or words}{last}; "
+                    f"{self.endpoint} is not ready after {numbers.duration(self.timeout_s)}: {said or words}{last}; "
                     f"nothing was deleted; {CAPACITY_HINT}; to wait on: ptplan apply {self.journal.path}",
                     state="in_progress",
                 )
@@ -415,7 +340,7 @@ class _Rollout:
 
     def _is_over(self, live: Mapping[str, Any]) -> bool:
         """Return whether there is nothing left to wait for; fail if the update did."""
-        update = _update_state(live)
+        update = update_state(live)
         if update in ("UPDATE_FAILED", "UPDATE_CANCELED"):
             config = images.active_config(live)
             first = self.plan["config_version"]
@@ -453,7 +378,7 @@ class _Rollout:
             found = images.version_of(config)
         own = [one for one in apart if one.path.endswith(SET_BY_WORKSPACE)]
         if found == expected and len(own) == len(apart):
-            note = f"; set by the workspace: {_told(own)}" if own else ""
+            note = f"; set by the workspace: {told(own)}" if own else ""
             self.journal.step(
                 "read back",
                 "applied: the endpoint is ready and reads back as planned" + note,
@@ -485,7 +410,7 @@ class _Rollout:
             )
         self._conflict(
             "edited",
-            f"the endpoint does not read back as planned: {_told(apart)}"
+            f"the endpoint does not read back as planned: {told(apart)}"
             + (f"; {jumped}: somebody else changed it since" if jumped else "")
             + ". What was planned and what stood before are in the receipt",
             live,
@@ -570,64 +495,8 @@ class _Rollout:
         self.clock.sleep(seconds)
 
     def _known_id(self) -> Any:
-        return self.journal.data["endpoint_id"] or (None if self.creates else _before_id(self.plan))
+        return self.journal.data["endpoint_id"] or (None if self.creates else before_id(self.plan))
 
     def _is_another(self, live: Mapping[str, Any]) -> bool:
         known = self._known_id()
         return known is not None and live.get("id") != known
-
-
-def state_words(live: Mapping[str, Any]) -> str:
-    """Return the state of an endpoint in words.
-
-    >>> state_words({"state": {"ready": "NOT_READY", "config_update": "IN_PROGRESS"}})
-    'not ready, updating'
-    """
-    state = live.get("state") or {}
-    ready = {"READY": "ready", "NOT_READY": "not ready"}.get(
-        str(state.get("ready")), "readiness unknown"
-    )
-    update = {
-        "NOT_UPDATING": "",
-        "IN_PROGRESS": "updating",
-        "UPDATE_FAILED": "update failed",
-        "UPDATE_CANCELED": "update cancelled",
-    }.get(str(state.get("config_update")), str(state.get("config_update")))
-    words = f"{ready}, {update}" if update else ready
-    messages = deployment_messages(live) if update else []
-    return f"{words}: {'; '.join(messages)}" if messages else words
-
-
-def deployment_messages(live: Mapping[str, Any]) -> list[str]:
-    """Return what the workspace says of the deployment of each entity."""
-    found: dict[str, None] = {}
-    for key in ("pending_config", "config"):
-        for entity in images.entities_of(live.get(key) or {}):
-            state = entity.get("state") or {}
-            message = one_line(state.get("deployment_state_message") or "")
-            if message and state.get("deployment") != "DEPLOYMENT_READY":
-                found[message] = None
-    return list(found)
-
-
-def _update_state(live: Mapping[str, Any]) -> str | None:
-    return (live.get("state") or {}).get("config_update")
-
-
-def _in_progress(live: Mapping[str, Any]) -> bool:
-    return _update_state(live) == "IN_PROGRESS"
-
-
-def _before_id(plan: Mapping[str, Any]) -> Any:
-    return (plan["before"] or {}).get("id")
-
-
-def _told(apart: list[Difference]) -> str:
-    """Return differences in one line."""
-    return ", ".join(
-        f"{one.path} {_shown(one.before)} \N{RIGHTWARDS ARROW} {_shown(one.after)}" for one in apart
-    )
-
-
-def _shown(value: Any) -> str:
-    return "absent" if value is None else one_line(value)

@@ -64,14 +64,15 @@ def wish_of(
     Raises:
         InputError: there is no name, or it is no recommendation.
     """
-    name = endpoint or data.get("endpoint")
+    # Given and empty is a mistake, such as a variable of the shell that is not set.
+    name = data.get("endpoint") if endpoint is None else endpoint
     if not name:
         raise InputError(
             "the recommendation names no endpoint; give --endpoint NAME, or recommend with it"
         )
     try:
         inputs, figures = data["inputs"], data["outcome"]
-        version = model_version or inputs.get("model_version")
+        version = inputs.get("model_version") if model_version is None else model_version
         return Wish(
             endpoint=str(name),
             model=inputs["model"],

@@ -6,6 +6,7 @@ Source of the fields: databricks/cli jsonschema, commit 7bbe285, 2026-08-21.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -35,6 +36,10 @@ def write(order: Order) -> str:
         f"# Unknown to bundles, and lost if one replaces the configuration: {text}"
         for text in beyond
     ]
+    if re.search(r"\$\{", json.dumps(document)):
+        lines.append(
+            "# Bundles put something else in the place of ${...}, and have no escape for it: check it."
+        )
     if not order.creates:
         lines += [
             "# The endpoint exists: bind it before the first deployment, or that creates it anew:",
