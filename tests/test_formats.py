@@ -90,10 +90,38 @@ def test_burstgpt_leaves_its_failures_out_and_says_so(
     )
 
 
+BURSTGPT = "Timestamp,Model,Request tokens,Response tokens"
+
+
 def test_a_trace_of_failures_alone_is_refused(save: Callable[..., Path]) -> None:
-    path = save("Timestamp,Model,Request tokens,Response tokens", "5,GPT-4,0,0", "6,GPT-4,9,0")
+    path = save(BURSTGPT, "5,GPT-4,0,0", "6,GPT-4,0,0")
     assert refusal(path) == (
-        "trace: no request is left; 2 of 2 rows are left out (failed request (no output): 2)"
+        "trace: no request is left; 2 of 2 rows are left out (failed request (no tokens): 2)"
+    )
+
+
+def test_no_output_is_normal_where_no_row_has_any(tmp_path: Path) -> None:
+    """As of embeddings. What holds for a file holds for parts of it and for what is chosen of it."""
+    (tmp_path / "0").write_text(f"{BURSTGPT}\n5,e5,7,0\n6,e5,0,0\n")
+    (tmp_path / "1").write_text(f"{BURSTGPT}\n8,e5,9,0\n")
+    reading = read(tmp_path)
+    assert rows(reading.trace) == [(0, 7, 0, 0), (3, 9, 0, 0)]
+    assert reading.dropped == {"failed request (no tokens)": 1}
+    assert reading.notes[0] == (
+        "every 'Response tokens' is 0: kept as normal, as it is of embeddings; beside rows with "
+        "output it would mark a failed request"
+    )
+    (tmp_path / "2").write_text(f"{BURSTGPT}\n9,GPT-4,9,3\n")
+    assert rows(read(tmp_path).trace) == [(0, 9, 0, 3)]
+    assert rows(read(tmp_path, served_by="e5").trace) == [(0, 7, 0, 0), (3, 9, 0, 0)]
+
+
+def test_output_of_none_but_bad_rows_is_no_reason_to_keep_failures(
+    save: Callable[..., Path],
+) -> None:
+    path = save(BURSTGPT, "5,GPT-4,7,0", "6,GPT-4,x,3")
+    assert "(failed request (no output): 1, input_tokens not a whole number: 1)" in refusal(
+        path, on_bad="drop"
     )
 
 
@@ -145,6 +173,19 @@ def test_endpoint_usage_counts_failures_by_status(save: Callable[..., Path]) -> 
     for row in zip(*USAGE.values(), strict=True):
         lines.append(",".join("" if cell is None else str(cell).lower() for cell in row))
     assert_usage(save(*lines))
+
+
+@pytest.mark.parametrize("blank", ["", "null", "None"])
+def test_usage_without_any_count_of_output_is_that_of_embeddings(
+    save: Callable[..., Path], blank: str
+) -> None:
+    header = "request_time,status_code,input_token_count,output_token_count"
+    time = "2026-03-01T12:00:00Z"
+    reading = read(save(header, f"{time},200,5,{blank}", f"{time},429,{blank},{blank}"))
+    assert rows(reading.trace) == [(0, 5, 0, 0)]
+    assert "no row has an 'output_token_count': read as 0" in " ".join(reading.notes)
+    mixed = save(header, f"{time},200,5,{blank}", f"{time},200,5,1")
+    assert "1 of 2 rows are bad (output_tokens missing: 1)" in refusal(mixed)
 
 
 def test_endpoint_usage_is_read_from_parquet(tmp_path: Path) -> None:
@@ -471,11 +512,13 @@ def test_parts_must_fit_together(tmp_path: Path) -> None:
     (tmp_path / "a").write_text(f"{VIDUR}\n0,1,1\n")
     (tmp_path / "b").write_text("num_prefill_tokens,arrived_at,tokens\n0,1,1\n")
     assert refusal(tmp_path).replace(f"{tmp_path.name}/", "") == (
-        "b has other columns than a; parts of a trace must have the same"
+        "b has other columns than a; parts of a trace must have the same: give a pattern that fits "
+        "them alone, such as 'part-*.csv'"
     )
     (tmp_path / "b").write_text('{"a": 1}\n')
     assert refusal(tmp_path).replace(f"{tmp_path.name}/", "") == (
-        "b is jsonl and a csv; parts of a trace must be of one kind"
+        "b is jsonl and a csv; parts of a trace must be of one kind: give a pattern that fits them "
+        "alone, such as 'part-*.csv'"
     )
 
 

@@ -32,6 +32,8 @@ MOST_REQUESTS = 100_000_000
 MOST_TOKENS = 2**53
 """Of a row of sums: whole numbers beyond are not exact in 64-bit floats."""
 
+NO_OUTPUT = "failed request (no output)"
+
 Kind = Literal["bad", "failure", "elsewhere"]
 
 LEAST = {"input_tokens": 1, "output_tokens": 0, "cached_tokens": 0, "thinking_tokens": 0}
@@ -68,7 +70,7 @@ def rules(
     *,
     arrival_must_be: str,
     has_status: bool = False,
-    zero_output_failed: bool = False,
+    zero_means_failed: Sequence[str] = (),
     has_choice: bool = False,
     has_sums: bool = False,
 ) -> list[Rule]:
@@ -78,7 +80,7 @@ def rules(
         tokens: the fields that count tokens, of `LEAST`.
         arrival_must_be: what a good arrival looks like.
         has_status: whether rows have a `status`.
-        zero_output_failed: whether no output means that the request failed.
+        zero_means_failed: the counts of tokens that are all 0 where a request failed.
         has_choice: whether rows say in `served_by` if they are among those asked for (1, else 0).
         has_sums: whether rows are sums over `requests`.
     """
@@ -97,12 +99,14 @@ def rules(
         )
     if has_status:
         found += _status_rules()
-    if zero_output_failed:
+    if zero_means_failed:
         found.append(
             Rule(
                 "output_tokens",
-                _equals("output_tokens", 0),
-                "failed request (no output)",
+                lambda batch: np.all([batch[name] == 0 for name in zero_means_failed], axis=0),
+                NO_OUTPUT
+                if [*zero_means_failed] == ["output_tokens"]
+                else "failed request (no tokens)",
                 "must be above 0",
                 kind="failure",
             )
@@ -111,6 +115,8 @@ def rules(
         must = f"must be {arrival_must_be}"
         if reason == ARRIVAL_FAULTS[-1]:
             must = "must be within 1.46 years of the first rows'"
+            if arrival_must_be.startswith("a number"):
+                must += f", read as {arrival_must_be} (--time-unit says another unit)"
         found.append(Rule("arrival", _equals("arrival_fault", fault), reason, must))
     if has_sums:
         return found + _sum_rules(tokens)
