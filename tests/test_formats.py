@@ -85,7 +85,7 @@ def test_burstgpt_leaves_its_failures_out_and_says_so(
     assert reading.notes == (
         "2 endpoints, entities or models served this log (ChatGPT: 2 rows, GPT-4: 2 rows): what "
         "has capacity of its own is sized on its own; choose with --served-by NAME",
-        "2 of 4 rows are failed requests (failed request (no output): 2) and left out: what they "
+        "2 of 4 rows are failed requests (no output: 2) and left out: what they "
         "would have cost is not in the trace",
     )
 
@@ -185,7 +185,7 @@ def test_usage_without_any_count_of_output_is_that_of_embeddings(
     assert rows(reading.trace) == [(0, 5, 0, 0)]
     assert "no row has an 'output_token_count': read as 0" in " ".join(reading.notes)
     mixed = save(header, f"{time},200,5,{blank}", f"{time},200,5,1")
-    assert "1 of 2 rows are bad (output_tokens missing: 1)" in refusal(mixed)
+    assert "1 of 2 rows is bad (output_tokens missing: 1)" in refusal(mixed)
 
 
 def test_endpoint_usage_is_read_from_parquet(tmp_path: Path) -> None:
@@ -580,7 +580,7 @@ def test_a_status_that_is_none_is_a_bad_row(
     path = save("t,i,o,s", "0,1,1,200", f"1,1,1,{status}")
     columns = parse_columns("arrival=t,input=i,output=o,status=s")
     assert refusal(path, columns=columns, time_unit="s") == (
-        f"trace: line 3: {said}; must be an HTTP status code, 100 to 599. 1 of 2 rows are bad "
+        f"trace: line 3: {said}; must be an HTTP status code, 100 to 599. 1 of 2 rows is bad "
         f"({reason}: 1); mend them or leave them out with --on-bad drop"
     )
     assert read(path, columns=columns, time_unit="s", on_bad="drop").dropped == {reason: 1}

@@ -331,7 +331,7 @@ def test_a_bad_row_is_named_or_dropped_by_reason(
 ) -> None:
     path = save("# a comment", f"{OWN},cached_tokens", "0,1,1,0", "", "1,1,1,0", row, "2,1,1,1")
     assert refusal(path) == (
-        f"log.csv: line 6: {text}. 1 of 4 rows are bad ({reason}: 1); mend them or leave them out "
+        f"log.csv: line 6: {text}. 1 of 4 rows is bad ({reason}: 1); mend them or leave them out "
         "with --on-bad drop"
     )
     reading = read(path, on_bad="drop")

@@ -43,7 +43,7 @@ from simulations.ingest.layout import Layout, listed, mapped, position
 from simulations.ingest.naming import recognise
 from simulations.ingest.parts import parts_of
 from simulations.ingest.rows import CHOSEN, Cells, Rows, extract, probe
-from simulations.ingest.rules import NO_OUTPUT
+from simulations.ingest.rules import FAILED, NO_OUTPUT
 from simulations.ingest.served import (
     choose,
     count_served,
@@ -313,12 +313,12 @@ def _read(table: Table, path: Path, wish: _Wish) -> Reading:
     bad = {reason: count for reason, count in dropped.items() if reason not in sound}
     if bad and wish.on_bad == "fail":
         raise TraceError(
-            f"{bad_rows[0]}. {_counted(rows_read, bad)} are bad ({_listed(bad)}); mend them or "
+            f"{bad_rows[0]}. {_counted(rows_read, bad)} {_are(bad)} bad ({_listed(bad)}); mend them or "
             "leave them out with --on-bad drop"
         )
     if n_dropped == rows_read:
         first = f". The first: {bad_rows[0]}" if bad else ""
-        are = "are bad" if bad and not sound else "are left out"
+        are = f"{_are(dropped)} {'bad' if bad and not sound else 'left out'}"
         raise TraceError(
             f"no request is left; {_counted(rows_read, dropped)} {are} ({_listed(dropped)}){first}"
         )
@@ -514,8 +514,9 @@ def _failure_notes(rows_read: int, failed: Mapping[str, int]) -> list[str]:
     """Return what failed requests mean for a trace that is without them."""
     if not failed:
         return []
+    why = {reason.removeprefix(FAILED).strip("()"): count for reason, count in failed.items()}
     notes = [
-        f"{_counted(rows_read, failed)} are failed requests ({_listed(failed)}) and left out: "
+        f"{_counted(rows_read, failed)} {_are(failed)} failed requests ({_listed(why)}) and left out: "
         "what they would have cost is not in the trace"
     ]
     if any("429" in reason for reason in failed):
@@ -572,6 +573,10 @@ def _logging_notes(table: Table, layout: Layout) -> list[str]:
 
 def _counted(rows_read: int, dropped: Mapping[str, int]) -> str:
     return f"{sum(dropped.values()):,} of {rows_read:,} rows"
+
+
+def _are(dropped: Mapping[str, int]) -> str:
+    return "is" if sum(dropped.values()) == 1 else "are"
 
 
 def _listed(dropped: Mapping[str, int]) -> str:

@@ -32,7 +32,11 @@ MOST_REQUESTS = 100_000_000
 MOST_TOKENS = 2**53
 """Of a row of sums: whole numbers beyond are not exact in 64-bit floats."""
 
-NO_OUTPUT = "failed request (no output)"
+FAILED = "failed request "
+"""How the reasons of failures begin."""
+
+NO_OUTPUT = f"{FAILED}(no output)"
+ELSEWHERE = "served by another"
 
 Kind = Literal["bad", "failure", "elsewhere"]
 
@@ -92,7 +96,7 @@ def rules(
             Rule(
                 "served_by",
                 _equals("served_by", 0),
-                "served by another",
+                ELSEWHERE,
                 "must be what --served-by asks for",
                 kind="elsewhere",
             )
@@ -104,9 +108,7 @@ def rules(
             Rule(
                 "output_tokens",
                 lambda batch: np.all([batch[name] == 0 for name in zero_means_failed], axis=0),
-                NO_OUTPUT
-                if [*zero_means_failed] == ["output_tokens"]
-                else "failed request (no tokens)",
+                NO_OUTPUT if [*zero_means_failed] == ["output_tokens"] else f"{FAILED}(no tokens)",
                 "must be above 0",
                 kind="failure",
             )
@@ -249,7 +251,7 @@ def _status_rules() -> list[Rule]:
         def broken(batch: Batch) -> Mask:
             return (batch["status"] >= low) & (batch["status"] <= high)
 
-        return Rule("status", broken, f"failed request (status {reason})", must, kind="failure")
+        return Rule("status", broken, f"{FAILED}(status {reason})", must, kind="failure")
 
     return [
         Rule("status", _equals("status", MISSING), "status missing", must),
