@@ -515,8 +515,9 @@ def _failure_notes(rows_read: int, failed: Mapping[str, int]) -> list[str]:
     if not failed:
         return []
     why = {reason.removeprefix(FAILED).strip("()"): count for reason, count in failed.items()}
+    are = "is a failed request" if sum(failed.values()) == 1 else "are failed requests"
     notes = [
-        f"{_counted(rows_read, failed)} {_are(failed)} failed requests ({_listed(why)}) and left out: "
+        f"{_counted(rows_read, failed)} {are} ({_listed(why)}) and left out: "
         "what they would have cost is not in the trace"
     ]
     if any("429" in reason for reason in failed):

@@ -228,7 +228,8 @@ def _batches(table: Table, cells: Cells) -> Iterator[dict[str, npt.NDArray[Any]]
         blank = 0.0 if name in cells.blank_is_none else MISSING
         is_blank = f"{cell} IS NULL"
         if table.types[int(cell[1:])] == "VARCHAR":
-            is_blank = f"coalesce(lower(trim({cell})), '') IN {BLANKS}"
+            # DuckDB would look at every cell for what may be NULL here.
+            is_blank = f"{cell} IS NULL OR lower({cell}) IN {BLANKS}"
         otherwise = f"CASE WHEN {is_blank} THEN {blank!r}::DOUBLE ELSE 'nan'::DOUBLE END"
         fields += f", coalesce(TRY_CAST({cell} AS DOUBLE), {otherwise}) AS {name}"
     if cells.served_by is not None:
