@@ -13,6 +13,7 @@ import numpy as np
 from planner.line import one_line
 from reports import numbers
 from simulations.ingest import Reading
+from simulations.ingest.rules import ELSEWHERE, FAILED
 from simulations.statistics import (
     DAY_S,
     FEWEST_INSTANTS,
@@ -136,14 +137,18 @@ def _rate_over_time(trace: Trace) -> dict[str, Any]:
 
 def _warnings(reading: Reading, found: Statistics) -> Iterator[str]:
     """Yield what to know before believing the numbers, a sentence each."""
-    n_dropped = sum(reading.dropped.values())
-    if n_dropped:
-        reasons = ", ".join(
-            f"{one_line(reason)}: {numbers.count(n)}" for reason, n in reading.dropped.items()
-        )
+    # Of failures and of what others served, reading has told already.
+    bad = {
+        reason: n
+        for reason, n in reading.dropped.items()
+        if not reason.startswith(FAILED) and reason != ELSEWHERE
+    }
+    n_bad = sum(bad.values())
+    if n_bad:
+        reasons = ", ".join(f"{one_line(reason)}: {numbers.count(n)}" for reason, n in bad.items())
         yield (
-            f"{numbers.count(n_dropped)} of {numbers.counted(reading.rows_read, 'row')} "
-            f"{_are(n_dropped)} left out ({reasons})"
+            f"{numbers.count(n_bad)} of {numbers.counted(reading.rows_read, 'row')} {_are(n_bad)} left "
+            f"out ({reasons})"
         )
     yield from _peak_warnings(found)
     yield from _length_warnings(found)

@@ -302,7 +302,7 @@ def test_a_wide_export_of_usage_is_read(tmp_path: Path) -> None:
         (f"{AZURE}\n01.03.2026 12:00:00,1,44\n", "is '01.03.2026 12:00:00'; must be a date and time"),
         (f"{AZURE}\ninfinity,1,44\n2026-03-01 12:00:00,1,44\n", "line 2: arrival (column 'TIMESTAMP') is 'infinity'"),
         (f"{AZURE}\n2026-03-01 12:00:00,1,44\nTotal,1,44\n", "line 3: arrival (column 'TIMESTAMP') is 'Total'"),
-        (f"{AZURE}\n2026-03-01 12:00:00,1,44\r\n2026-03-01 12:00:00,1,44\n", "it has line ends of two kinds"),
+        ("0.5,GPT-4,374,44\n0.6,GPT-4,1,1\n", "line 1 is a row, not a header"),
         ("2026-03-01 12:00:00,1,44\n2026-03-01 12:00:01,1,44\n", "line 1 is a row, not a header"),
         ("0.5,374,44\n0.6,1,1\n", "line 1 is a row, not a header"),
         ("sep=;\r\na;b\r\n1;2\r\n", "found columns a, b;"),
@@ -330,15 +330,234 @@ def test_zones_in_some_rows_only_are_said(tmp_path: Path) -> None:
     path = tmp_path / "sent"
     path.write_text(f"{AZURE}\n2026-03-01T12:00:00Z,1,1\n2026-03-01T12:00:01,1,1\n")
     assert read(path).notes == (
-        "'TIMESTAMP' has a time zone in some rows only; in the others it was read as UTC",
+        "'TIMESTAMP' has a time zone in some rows only; in the others (1 of 2) it was read as UTC",
     )
+
+
+@pytest.mark.parametrize("zoned", ["Z", "+00:00", "-0500", " UTC", " Europe/Berlin"])
+def test_a_zone_in_the_last_row_alone_is_said(tmp_path: Path, zoned: str) -> None:
+    path = tmp_path / "sent"
+    plain = "2026-03-01 12:00:00.5,1,1\n" * 20_000
+    path.write_text(f"{AZURE}\n{plain}2026-03-01 12:00:00{zoned},1,1\n")
+    assert (
+        "'TIMESTAMP' has a time zone in some rows only; in the others (20,000 of 20,001) it was read "
+        "as UTC"
+    ) in read(path).notes
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=in_one_folder)
+@given(
+    ends=st.lists(st.sampled_from(["\n", "\r\n", "\r", "\n\n"]), min_size=2, max_size=30),
+    note=st.sampled_from(["", '"a,b"', '"a\r\nb"', '"a\nb"', '"q""q"']),
+    pack=st.sampled_from([bytes, gzip.compress]),
+)
+def test_line_ends_of_any_kinds_are_read(
+    tmp_path: Path, ends: list[str], note: str, pack: Callable[[bytes], bytes]
+) -> None:
+    lines = [f"{at},{note},{at + 1},0" for at in range(len(ends) - 1)]
+    table = ["arrived_at,note,num_prefill_tokens,num_decode_tokens", *lines]
+    text = "".join(line + end for line, end in zip(table, ends, strict=True))
+    path = tmp_path / "sent"
+    path.write_bytes(pack(text.encode()))
+    reading = assert_honest(path)
+    assert reading is not None
+    assert reading.trace.input_tokens.tolist() == [*range(1, len(ends))]
+
+
+def test_line_ends_of_two_kinds_in_json_are_read(tmp_path: Path) -> None:
+    ends = ["\r", "\n", "\r\n", "\r", ""]
+    path = tmp_path / "sent"
+    path.write_text(
+        "".join(
+            json.dumps({"timestamp": at, "input_length": 5, "output_length": 1, "hash_ids": []})
+            + end
+            for at, end in enumerate(ends)
+        ),
+        newline="",
+    )
+    assert read(path).rows_read == 5
+
+
+ENCODED = {
+    "UTF-16": TEXTS["burstgpt"].encode("utf-16"),
+    "UTF-16 without a mark": TEXTS["burstgpt"].encode("utf-16-le"),
+    "the other UTF-16": TEXTS["burstgpt"].encode("utf-16-be"),
+    "packed UTF-16": gzip.compress(TEXTS["burstgpt"].encode("utf-16")),
+    "Latin-1": TEXTS["burstgpt"].replace("API", "API \xe9").encode("latin-1"),
+    "JSON in UTF-16": TEXTS["mooncake"].encode("utf-16"),
+}
+
+
+@pytest.mark.parametrize("name", ENCODED)
+def test_other_encodings_are_read(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "sent"
+    path.write_bytes(ENCODED[name])
+    reading = assert_honest(path)
+    assert reading is not None
+    plain = TEXTS["mooncake" if "JSON" in name else "burstgpt"]
+    assert reading.rows_read == 20
+    assert any("is not UTF-8; read as Latin-1" in note for note in reading.notes) == (
+        name == "Latin-1"
+    )
+    path.write_text(plain)
+    assert read(path).trace.sha256 == reading.trace.sha256
+    bad = plain.replace("5.5,GPT-4,14", "5.5,GPT-4,x").replace(
+        '"input_length": 6', '"input_length": -6'
+    )
+    path.write_bytes(bad.encode("utf-16"))
+    with pytest.raises(TraceError, match=r": line [67]: input_tokens"):
+        read(path)
+
+
+ROWS = [
+    {"timestamp": at * 7, "input_length": at + 1, "output_length": at, "hash_ids": [at]}
+    for at in range(20)
+]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(ROWS),
+        json.dumps(ROWS, indent=2),
+        "\n".join(json.dumps(row, indent=1) for row in ROWS),
+        f"\ufeff\r\n{json.dumps(ROWS)}\r\n",
+    ],
+    ids=["array", "indented array", "indented objects", "mark"],
+)
+def test_json_need_not_be_in_lines(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "sent"
+    path.write_text(TEXTS["mooncake"])
+    in_lines = read(path)
+    path.write_text(text, newline="")
+    reading = assert_honest(path)
+    assert reading is not None
+    assert (reading.container, reading.trace.sha256) == ("json", in_lines.trace.sha256)
+
+
+def test_elements_that_are_no_requests_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "sent"
+    path.write_text(json.dumps([*ROWS, 5, None, [1], {"timestamp": 5, "input_length": 0}]))
+    reading = assert_honest(path, on_bad="drop")
+    assert reading is not None
+    assert reading.dropped == {
+        "no JSON object": 3,
+        "output_tokens missing": 1,
+    } or reading.dropped == {
+        "no JSON object": 3,
+        "input_tokens is 0": 1,
+    }
+    assert str(reading.bad_rows[0]) == "row 21: '5'; must be one JSON object"
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=in_one_folder)
+@given(share=st.floats(0, 1, exclude_max=True), indent=st.sampled_from([None, 1]))
+def test_a_document_that_ends_early_is_never_taken_for_a_whole_one(
+    tmp_path: Path, share: float, indent: int | None
+) -> None:
+    content = json.dumps(ROWS, indent=indent)
+    path = tmp_path / "bent"
+    path.write_text(content[: int(share * len(content))])
+    with pytest.raises(TraceError):
+        read(path, on_bad="drop")
+
+
+# Names that say what they are
+
+
+@pytest.mark.parametrize(
+    ("header", "span_s"),
+    [
+        ("timestamp_s,client_id,input_tokens,output_tokens", 1500.0),
+        ("Output Tokens;Prompt Tokens;Time (ms);x", 1.5),
+        ("arrivalTimeUs,x,promptTokens,completionTokens", 0.0015),
+        ("timestamp_start_unix_ms,prompt,num_input_tokens,num_output_tokens", 1.5),
+    ],
+)
+def test_columns_are_taken_by_the_words_in_their_names(
+    tmp_path: Path, header: str, span_s: float
+) -> None:
+    separator = ";" if ";" in header else ","
+    names = header.split(separator)
+    cells = {"out": 3, "compl": 3, "prompt": 7, "input": 7, "x": 0, "client": 0}
+
+    def cell(name: str, at: int) -> str:
+        if any(word in name.lower() for word in ("time", "arrival")):
+            return str(1000 + 1500 * at)
+        if "token" not in name.lower():
+            return "x"
+        return str(next(n for word, n in cells.items() if word in name.lower()))
+
+    path = tmp_path / "sent"
+    lines = [separator.join(cell(name, at) for name in names) for at in range(2)]
+    path.write_text("\n".join([header, *lines]))
+    reading = assert_honest(path)
+    assert reading is not None
+    assert reading.format == "generic"
+    assert reading.trace.span_s == span_s
+    assert (reading.trace.input_tokens[0], reading.trace.output_tokens[0]) == (7, 3)
+    assert reading.notes[0].startswith(
+        "no known format; columns were taken by the words in their names: arrival is "
+    )
+    assert (reading.trace.epoch_ns == 10**9) == ("unix" in header)
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("timestamp,prompt_tokens,completion_tokens", "column 'timestamp' holds numbers, not dates; say their unit"),
+        ("request_time_ms,prompt_tokens,completion_tokens", "--columns arrival=..,input=prompt_tokens,output=completion_tokens"),
+        ("start_time_s,created_s,prompt_tokens,completion_tokens", "--columns arrival=created_s,input=prompt_tokens"),
+        ("timestamp_s,latency_s,Tokens In,tokens", "--columns 'arrival=timestamp_s,input=Tokens In,output=..'"),
+        ("time,prompt,answer", "--columns arrival=time,input=prompt,output=.."),
+        ("minute,requests,input_tokens,output_tokens", "--aggregate minute --columns arrival=minute,requests=requests,input=input_tokens,output=output_tokens"),
+        ("timestamp_s,n,input_tokens,output_tokens", "column 'n' seems to count the requests of a row"),
+    ],
+)  # fmt: skip
+def test_what_names_do_not_say_is_asked(tmp_path: Path, header: str, said: str) -> None:
+    path = tmp_path / "sent"
+    cells = ",".join("5" for _ in header.split(","))
+    path.write_text(f"{header}\n{cells}\n")
+    with pytest.raises(TraceError) as caught:
+        read(path)
+    assert said in str(caught.value)
+
+
+# Folders as Spark leaves them
+
+
+def test_a_folder_is_read_with_those_in_it(tmp_path: Path) -> None:
+    for day in (1, 2):
+        folder = tmp_path / f"date=2026-03-0{day}"
+        folder.mkdir()
+        (folder / "part-0.csv").write_text(f"{AZURE}\n2026-03-0{day} 12:00:00Z,{day},1\n")
+        (folder / "part-1.csv").touch()
+        (folder / "_committed_1").write_text("no rows")
+    (tmp_path / "_SUCCESS").touch()
+    (tmp_path / "again").symlink_to(tmp_path)
+    reading = assert_honest(tmp_path)
+    assert reading is not None
+    assert reading.trace.input_tokens.tolist() == [1, 2]
+    assert reading.notes == ("2 files are empty and passed over: part-1.csv, part-1.csv",)
+
+
+def test_a_delta_table_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "_delta_log").mkdir()
+    (tmp_path / "part-0.csv").write_text(f"{AZURE}\n2026-03-01 12:00:00Z,1,1\n")
+    with pytest.raises(
+        TraceError, match="is a Delta table, whose files hold rows that are no longer"
+    ):
+        read(tmp_path)
 
 
 def test_milliseconds_that_are_taken_for_seconds_are_said(tmp_path: Path) -> None:
     path = tmp_path / "sent"
     path.write_text("t,i,o\n1772366400000,1,1\n1772366400500,1,1\n")
     columns = parse_columns("arrival=t,input=i,output=o")
-    assert "beyond the year 5000: if it is milliseconds" in read(path, columns=columns).notes[0]
+    assert read(path, columns=columns).notes[1] == (
+        "'t', read as a number of s, is beyond the year 5000 if it counts from 1970: if it is in a finer "
+        "unit, give --time-unit ms, us or ns"
+    )
     assert read(path, columns=columns, time_unit="ms").trace.span_s == 0.5
 
 

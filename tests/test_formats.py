@@ -85,15 +85,43 @@ def test_burstgpt_leaves_its_failures_out_and_says_so(
     assert reading.notes == (
         "2 endpoints, entities or models served this log (ChatGPT: 2 rows, GPT-4: 2 rows): what "
         "has capacity of its own is sized on its own; choose with --served-by NAME",
-        "2 of 4 rows are failed requests (failed request (no output): 2) and left out: what they "
+        "2 of 4 rows are failed requests (no output: 2) and left out: what they "
         "would have cost is not in the trace",
     )
 
 
+BURSTGPT = "Timestamp,Model,Request tokens,Response tokens"
+
+
 def test_a_trace_of_failures_alone_is_refused(save: Callable[..., Path]) -> None:
-    path = save("Timestamp,Model,Request tokens,Response tokens", "5,GPT-4,0,0", "6,GPT-4,9,0")
+    path = save(BURSTGPT, "5,GPT-4,0,0", "6,GPT-4,0,0")
     assert refusal(path) == (
-        "trace: no request is left; 2 of 2 rows are left out (failed request (no output): 2)"
+        "trace: no request is left; 2 of 2 rows are left out (failed request (no tokens): 2)"
+    )
+
+
+def test_no_output_is_normal_where_no_row_has_any(tmp_path: Path) -> None:
+    """As of embeddings. What holds for a file holds for parts of it and for what is chosen of it."""
+    (tmp_path / "0").write_text(f"{BURSTGPT}\n5,e5,7,0\n6,e5,0,0\n")
+    (tmp_path / "1").write_text(f"{BURSTGPT}\n8,e5,9,0\n")
+    reading = read(tmp_path)
+    assert rows(reading.trace) == [(0, 7, 0, 0), (3, 9, 0, 0)]
+    assert reading.dropped == {"failed request (no tokens)": 1}
+    assert reading.notes[0] == (
+        "every 'Response tokens' is 0: kept as normal, as it is of embeddings; beside rows with "
+        "output it would mark a failed request"
+    )
+    (tmp_path / "2").write_text(f"{BURSTGPT}\n9,GPT-4,9,3\n")
+    assert rows(read(tmp_path).trace) == [(0, 9, 0, 3)]
+    assert rows(read(tmp_path, served_by="e5").trace) == [(0, 7, 0, 0), (3, 9, 0, 0)]
+
+
+def test_output_of_none_but_bad_rows_is_no_reason_to_keep_failures(
+    save: Callable[..., Path],
+) -> None:
+    path = save(BURSTGPT, "5,GPT-4,7,0", "6,GPT-4,x,3")
+    assert "(failed request (no output): 1, input_tokens not a whole number: 1)" in refusal(
+        path, on_bad="drop"
     )
 
 
@@ -145,6 +173,19 @@ def test_endpoint_usage_counts_failures_by_status(save: Callable[..., Path]) -> 
     for row in zip(*USAGE.values(), strict=True):
         lines.append(",".join("" if cell is None else str(cell).lower() for cell in row))
     assert_usage(save(*lines))
+
+
+@pytest.mark.parametrize("blank", ["", "null", "None"])
+def test_usage_without_any_count_of_output_is_that_of_embeddings(
+    save: Callable[..., Path], blank: str
+) -> None:
+    header = "request_time,status_code,input_token_count,output_token_count"
+    time = "2026-03-01T12:00:00Z"
+    reading = read(save(header, f"{time},200,5,{blank}", f"{time},429,{blank},{blank}"))
+    assert rows(reading.trace) == [(0, 5, 0, 0)]
+    assert "no row has an 'output_token_count': read as 0" in " ".join(reading.notes)
+    mixed = save(header, f"{time},200,5,{blank}", f"{time},200,5,1")
+    assert "1 of 2 rows is bad (output_tokens missing: 1)" in refusal(mixed)
 
 
 def test_endpoint_usage_is_read_from_parquet(tmp_path: Path) -> None:
@@ -471,11 +512,13 @@ def test_parts_must_fit_together(tmp_path: Path) -> None:
     (tmp_path / "a").write_text(f"{VIDUR}\n0,1,1\n")
     (tmp_path / "b").write_text("num_prefill_tokens,arrived_at,tokens\n0,1,1\n")
     assert refusal(tmp_path).replace(f"{tmp_path.name}/", "") == (
-        "b has other columns than a; parts of a trace must have the same"
+        "b has other columns than a; parts of a trace must have the same: give a pattern that fits "
+        "them alone, such as 'part-*.csv'"
     )
     (tmp_path / "b").write_text('{"a": 1}\n')
     assert refusal(tmp_path).replace(f"{tmp_path.name}/", "") == (
-        "b is jsonl and a csv; parts of a trace must be of one kind"
+        "b is jsonl and a csv; parts of a trace must be of one kind: give a pattern that fits them "
+        "alone, such as 'part-*.csv'"
     )
 
 
@@ -537,7 +580,7 @@ def test_a_status_that_is_none_is_a_bad_row(
     path = save("t,i,o,s", "0,1,1,200", f"1,1,1,{status}")
     columns = parse_columns("arrival=t,input=i,output=o,status=s")
     assert refusal(path, columns=columns, time_unit="s") == (
-        f"trace: line 3: {said}; must be an HTTP status code, 100 to 599. 1 of 2 rows are bad "
+        f"trace: line 3: {said}; must be an HTTP status code, 100 to 599. 1 of 2 rows is bad "
         f"({reason}: 1); mend them or leave them out with --on-bad drop"
     )
     assert read(path, columns=columns, time_unit="s", on_bad="drop").dropped == {reason: 1}

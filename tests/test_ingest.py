@@ -97,7 +97,7 @@ def test_dates_may_have_any_zone_and_fraction_row_by_row(save: Callable[..., Pat
     assert reading.trace.arrival_ticks.tolist() == [int(Decimal(s) * TICKS_PER_S) for s in after_s]
     assert reading.trace.input_tokens.tolist() == [1, 2, 3, 4, 5, 6, 7]
     assert reading.notes == (
-        "'TIMESTAMP' has a time zone in some rows only; in the others it was read as UTC",
+        "'TIMESTAMP' has a time zone in some rows only; in the others (1 of 7) it was read as UTC",
     )
 
 
@@ -225,11 +225,11 @@ def refusal(path: Path, **how: object) -> str:
 
 
 def test_an_unknown_layout_is_refused_with_what_to_do(save: Callable[..., Path]) -> None:
-    path = save("timestamp_s,ContextTokens,GeneratedTokens", "1,2,3")
+    path = save("when,ContextTokens,GeneratedTokens", "1,2,3")
     assert refusal(path) == (
-        "log.csv: no known layout: found columns timestamp_s, ContextTokens, GeneratedTokens; the "
+        "log.csv: no known layout: found columns when, ContextTokens, GeneratedTokens; the "
         "nearest, azure, lacks TIMESTAMP. Say which is which with "
-        "--columns arrival=..,input=..,output=..[,cached=..,status=..]"
+        "--columns arrival=..,input=ContextTokens,output=GeneratedTokens[,cached=..,status=..]"
     )
 
 
@@ -294,7 +294,8 @@ BAD_ROWS = [
     (
         "5e7,1,1,0",
         "arrival too far from the first",
-        "arrival (column 'arrival_s') is '5e7'; must be within 1.46 years of the first rows'",
+        "arrival (column 'arrival_s') is '5e7'; must be within 1.46 years of the first rows', "
+        "read as a number of s (--time-unit says another unit)",
     ),
     ("1,,1,0", "input_tokens missing", f"input_tokens is empty; {WHOLE}"),
     ("1,many,1,0", "input_tokens not a whole number", f"input_tokens is 'many'; {WHOLE}"),
@@ -330,7 +331,7 @@ def test_a_bad_row_is_named_or_dropped_by_reason(
 ) -> None:
     path = save("# a comment", f"{OWN},cached_tokens", "0,1,1,0", "", "1,1,1,0", row, "2,1,1,1")
     assert refusal(path) == (
-        f"log.csv: line 6: {text}. 1 of 4 rows are bad ({reason}: 1); mend them or leave them out "
+        f"log.csv: line 6: {text}. 1 of 4 rows is bad ({reason}: 1); mend them or leave them out "
         "with --on-bad drop"
     )
     reading = read(path, on_bad="drop")
@@ -345,8 +346,7 @@ def test_a_bad_row_is_named_or_dropped_by_reason(
 def test_a_row_that_swallows_others_is_never_dropped(save: Callable[..., Path]) -> None:
     path = save(VIDUR, "0,1,1", '1,"1,1', "2,1,1", "3,1,1")
     assert refusal(path, on_bad="drop") == (
-        "log.csv: line 3: a quote that is not closed, or line ends of two kinds, make one row of "
-        "several lines; mend that line"
+        "log.csv: line 3: a quote that is not closed makes one row of several lines; mend that line"
     )
 
 
@@ -402,8 +402,9 @@ NOT_TRACES = {
         "is a Git LFS pointer, not the data; fetch it with `git lfs pull`",
     ),
     "page": (b"\n<!DOCTYPE html><html>", "is an HTML or XML page, not a table"),
-    "json": (b'{\n "timestamp": 1}\n', "is one JSON document; write one object a line (JSONL)"),
-    "json-list": (b'[{"timestamp": 1}]', "is one JSON document; write one object a line (JSONL)"),
+    "json-inside": (b'{\n "data": [{"timestamp": 1}]}\n', "is one JSON object with its rows in 'data'; take them out, as `jq .data` does"),
+    "json-rows": (b"[[1, 2, 3]]", "begins like JSON, but it does not begin with an object"),
+    "half-json-list": (b'[{"timestamp": 1, "input_length": 1, "output_length": 1, "hash_ids": []}, {"tim', "is a truncated JSON document; copy it again"),
     "half-json": (b'{"timestamp":', "begins like JSON, but no line of it is an object"),
     "servegen": (
         b"0,1.25,2.5e-1,Gamma,0.5,1\n600,0,,,,\n",
@@ -417,9 +418,13 @@ NOT_TRACES = {
     "zstd": (b"\x28\xb5\x2f\xfd" + b"\xff" * 40, "is a damaged zstd file; copy it again"),
     "tar.gz": (gzip.compress(b"a" * 257 + b"ustar"), "is a tar archive; unpack it first"),
     "tar": (b"a" * 257 + b"ustar", "is a tar archive; unpack it first"),
-    "utf-16": ("t,i".encode("utf-16"), "is UTF-16 text; save it as UTF-8"),
-    "latin-1": (b"t,\xe9,o\n1,2,3\n", "byte 2 is not UTF-8; save the file as UTF-8"),
-    "binary": (b"t,i\x00\x01", "is binary; CSV, JSONL (both also gzip, zstd) and Parquet are read"),
+    "binary": (b"t,i\x00\x01", "is binary; CSV, JSON (both also gzip, zstd) and Parquet are read"),
+    "pickle": (b"\x80\x04\x95\x10", "is binary; CSV, JSON (both also gzip, zstd) and Parquet are read"),
+    "pdf": (b"%PDF-1.7\n", "is a PDF, not a table; export the rows as CSV"),
+    "sqlite": (b"SQLite format 3\x00", "is an SQLite database; export the rows as CSV"),
+    "program": (b"\x7fELF\x02\x01", "is a program, not a table"),
+    "arrow": (b"ARROW1\x00\x00", "is Arrow, ORC, Avro, HDF5 or NumPy; write it as Parquet"),
+    "gzip-in-gzip": (gzip.compress(gzip.compress(b"t,i,o\n")), "is gzip inside gzip; unpack it once"),
     "empty-gzip": (gzip.compress(b""), "is empty"),
     "half-gzip": (gzip.compress(b"t,i,o\n" * 999)[:30], "is a truncated gzip file; copy it again"),
     "bad-gzip": (b"\x1f\x8b" + b"\xff" * 40, "is a damaged gzip file; copy it again"),
@@ -434,8 +439,8 @@ def test_what_is_no_trace_is_named_for_what_it_is(tmp_path: Path, name: str) -> 
     content, text = NOT_TRACES[name]
     path = tmp_path / name
     path.write_bytes(content)
-    said = refusal(path)
-    assert said.removeprefix(name).removeprefix(":").strip() == text
+    said = refusal(path).removeprefix(name).removeprefix(":").strip()
+    assert said == text
 
 
 def test_a_long_gzip_that_ends_early_is_named(tmp_path: Path) -> None:
@@ -450,9 +455,13 @@ def test_a_long_gzip_that_ends_early_is_named(tmp_path: Path) -> None:
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
     assert refusal(tmp_path / "log.csv") == "log.csv: there is no such file"
     (tmp_path / "logs").mkdir()
-    assert refusal(tmp_path / "logs") == "logs is a folder without files"
+    assert refusal(tmp_path / "logs") == (
+        "logs is a folder without files (names that begin with . or _ are passed over)"
+    )
     assert refusal(tmp_path / "logs-*") == "logs-* fits no file"
-    with pytest.raises(TraceError, match="there is no such file"):
+    with pytest.raises(
+        TraceError, match="there is no such file; an address is not read: download it first"
+    ):
         load_trace("https://example.com/log.csv")
 
 

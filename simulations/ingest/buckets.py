@@ -61,9 +61,9 @@ def bucket_notes(start_ticks: IntArray, bucket: Bucket, seed: int) -> list[str]:
     gaps = np.diff(starts)
     name = bucket.name
     notes = [
-        f"each row is the sum of a {name}: its requests were spread over it at random (uniform, seed "
-        f"{seed}) and share its tokens equally. Bursts within a {name}, and long requests beside "
-        f"short ones, are not in such data: peaks below a {name} and percentiles of tokens are made "
+        f"each row is the sum of {_one(name)}: its requests were spread over it at random (uniform, seed "
+        f"{seed}) and share its tokens equally. Bursts within {_one(name)}, and long requests beside "
+        f"short ones, are not in such data: peaks below {_one(name)} and percentiles of tokens are made "
         "up, and the real load asks for more than this trace says"
     ]
     n_back = int(np.count_nonzero(np.diff(start_ticks) < 0))
@@ -82,10 +82,14 @@ def bucket_notes(start_ticks: IntArray, bucket: Bucket, seed: int) -> list[str]:
             )
         if gap_s > SECONDS[name]:
             notes.append(
-                f"rows begin at least {gap_s:g} s apart: if one lasts longer than a {name}, its "
+                f"rows begin at least {gap_s:g} s apart: if one lasts longer than {_one(name)}, its "
                 "requests were put into too short a time, and peaks are too high"
             )
     return notes
+
+
+def _one(name: str) -> str:
+    return f"an {name}" if name == "hour" else f"a {name}"
 
 
 def requests_of(rows: Rows, bucket: Bucket, *, seed: int) -> tuple[Rows, int]:

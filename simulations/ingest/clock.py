@@ -29,16 +29,23 @@ class Clock:
     """One way of reading an arrival.
 
     Args:
-        instant: SQL with `{cell}` for the cell; NULL where it cannot be read.
+        slow: SQL with `{cell}` for the cell; NULL where it cannot be read.
         ticks_per_instant: what 1 of an instant's last place is worth.
         decimals: places of the instant; 0 where it is a BIGINT.
         must_be: what a good cell looks like, for errors.
+        quick: SQL for the usual forms of text alone, NULL for any other; tried before `slow`.
     """
 
-    instant: str
+    slow: str
     ticks_per_instant: int
     decimals: int
     must_be: str
+    quick: str | None = None
+
+    @property
+    def instant(self) -> str:
+        """SQL with `{cell}` for the cell; NULL where it cannot be read."""
+        return self.slow if self.quick is None else f"coalesce({self.quick}, {self.slow})"
 
     @property
     def has_date(self) -> bool:
@@ -58,18 +65,23 @@ _ZONELESS = ", ".join(
 _1900_NS = -2_208_988_800 * 10**9
 
 DATES_AS_TEXT = Clock(
-    # What is of these very forms needs no look at its zone. For the rest, DuckDB's type of
-    # nanoseconds reads an offset and ignores it, and the one with zones has only microseconds:
-    # together they give both, at four times the cost.
-    # It reads the words infinity and epoch as 1900.
-    f"coalesce(nullif(epoch_ns(try_strptime({{cell}}, [{_ZONELESS}])), {_1900_NS}), "
+    # DuckDB's type of nanoseconds reads an offset and ignores it, and the one with zones has only
+    # microseconds: together they give both, at four times the cost.
     "epoch_ns(TRY_CAST({cell} AS TIMESTAMP_NS)) "
     "+ (epoch_us(TRY_CAST({cell} AS TIMESTAMPTZ)) - epoch_us(TRY_CAST({cell} AS TIMESTAMP)))"
-    " * 1000)",
+    " * 1000",
     100,
     0,
     "a date and time such as 2023-11-16 18:15:46.6805900",
+    # What is of these very forms is UTC. The words infinity and epoch are read as 1900.
+    quick=f"nullif(epoch_ns(try_strptime({{cell}}, [{_ZONELESS}])), {_1900_NS})",
 )
+
+HAS_ZONE = (
+    "CASE WHEN quick IS NULL THEN NOT regexp_matches(trim({cell}), '^[^T ]*([T ][0-9:.]*)?$') "
+    "WHEN suffix({cell}, 'Z') THEN true ELSE contains({cell}, '+') END"
+)
+"""SQL that says of a readable date as text whether it has a zone; `quick` is what that clock reads."""
 
 
 def numbers(unit: str) -> Clock:

@@ -15,9 +15,12 @@ from simulations.errors import TraceError
 from simulations.ingest.extent import Extent, parse_extent
 from simulations.ingest.packing import unpacked
 from simulations.ingest.shown import shown
-from simulations.ingest.source import HEAD_BYTES, Source
+from simulations.ingest.source import Source
 
 SEPARATORS = ",\t;|"
+
+N_VALUES_OF_A_ROW = 3
+"""So many numbers or dates in what should be a header: an arrival and two counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +46,10 @@ def read_header(source: Source) -> Header:
     """Return the header of a CSV.
 
     Raises:
-        TraceError: the first MiB is not UTF-8 text or holds no header.
+        TraceError: the first MiB holds no header.
     """
-    try:
-        text = source.head.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        # A character may be cut in two at the very end of what was looked at.
-        if len(source.head) < HEAD_BYTES or error.start < HEAD_BYTES - 4:
-            raise TraceError(
-                f"{shown(source.path)}: byte {error.start} is not UTF-8; save the file as UTF-8"
-            ) from None
-        text = source.head[: error.start].decode("utf-8-sig")
     # Line ends as DuckDB counts them; str.splitlines would also split at other characters.
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    lines = source.head.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     extent = None
     for number, line in enumerate(lines, start=1):
         # Spreadsheets tell each other the separator in a line before the header.
@@ -71,10 +65,13 @@ def read_header(source: Source) -> Header:
                 raise TraceError(
                     f"{shown(source.path)}: line {number} is no header: {error}"
                 ) from None
-            if all(map(_is_value, names)):
+            values = [_is_value(name) for name in names if name]
+            if all(values) or sum(values) >= N_VALUES_OF_A_ROW:
                 raise TraceError(
                     f"{shown(source.path)}: line {number} is a row, not a header: "
-                    f"{shown(line)!r}; put a line with the names of the columns before it (numbers are no names)"
+                    f"{shown(line)!r}; put a line with the names of the columns before it, such as "
+                    f"arrival_s{separator}input_tokens{separator}output_tokens for seconds (numbers "
+                    "are no names)"
                 )
             has_rows = any(rest.strip() for rest in lines[number:])
             return Header(names, separator, number, extent, has_rows)
@@ -90,7 +87,7 @@ def line_of(source: Source, header: Header, ordinal: int) -> tuple[int, list[str
     width = len(header.columns)
     try:
         with unpacked(source.path, source.packing) as raw:
-            file = io.TextIOWrapper(raw, encoding="utf-8", errors="replace", newline=None)
+            file = io.TextIOWrapper(raw, encoding=source.encoding, errors="replace", newline=None)
             skipped = itertools.islice(file, header.n_lines)
             n_lines = sum(1 for _ in skipped)
             rows = csv.reader(file, delimiter=header.separator)
@@ -107,7 +104,7 @@ def line_of(source: Source, header: Header, ordinal: int) -> tuple[int, list[str
 
 def _is_value(name: str) -> bool:
     """Return whether a name is a number or a date, as rows hold and headers do not."""
-    return re.fullmatch(r"[-+]?[\d.,]+([eE][-+]?\d+)?|\d{4}-\d\d-\d\d.*|", name) is not None
+    return re.fullmatch(r"[-+]?[\d.,]+([eE][-+]?\d+)?|\d{4}-\d\d-\d\d.*", name) is not None
 
 
 def _cells(line: str, separator: str) -> list[str]:

@@ -22,6 +22,7 @@ from simulations.ingest.extent import Extent, parse_extent
 from simulations.ingest.json_lines import MAX_LINE_BYTES, read_keys
 from simulations.ingest.packing import NAMES, kept_within_limit
 from simulations.ingest.payload import RESPONSE, counts_in
+from simulations.ingest.rewriting import rewrite
 from simulations.ingest.shown import shown
 from simulations.ingest.source import Source, diagnose
 
@@ -79,7 +80,7 @@ class Table:
     @property
     def is_text(self) -> bool:
         """Whether it has lines."""
-        return self.source.kind != "parquet"
+        return self.source.kind in ("csv", "jsonl")
 
     def row(self, ordinal: int) -> tuple[Table, int]:
         """Return the file that a row is in, and its ordinal there, counted from 0."""
@@ -112,7 +113,7 @@ class Table:
         """Return how many lines of a text could not be split into its columns, by reason.
 
         Raises:
-            TraceError: one of them took others with it, so that they cannot be counted.
+            Tangled: one of them took others with it, so that they cannot be counted.
         """
         ((swallowing,),) = self.connection.execute(
             # DuckDB keeps the first 10,000 bytes of what it took for one line.
@@ -121,9 +122,9 @@ class Table:
             "OR (error_type = 'UNQUOTED VALUE' AND strlen(csv_line) >= 10000)"
         ).fetchall()
         if swallowing is not None:
-            raise TraceError(
-                f"line {swallowing}: a quote that is not closed, or line ends of two kinds, make "
-                "one row of several lines; mend that line"
+            raise Tangled(
+                f"line {swallowing}: a quote that is not closed makes one row of several lines; mend "
+                "that line"
             )
         counts = self.connection.execute(
             "SELECT reason, count(*) FROM (SELECT min(error_type::VARCHAR) AS reason "
@@ -141,6 +142,10 @@ class Table:
         return [(line, text or "", _REJECTS.get(why, why.lower())) for line, text, why in lines]
 
 
+class Tangled(TraceError):
+    """Lines cannot be told apart; those of a copy with line ends of one kind may be."""
+
+
 _MAX_DEPTH = 4
 """Of structs, as of the keys of JSON lines."""
 
@@ -151,6 +156,7 @@ _ALIKE = (
         for kind in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
     },
     {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"},
+    {"TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS"},
 )
 """Types that parts of one trace may mix: no value is changed by it."""
 
@@ -182,20 +188,26 @@ def opened(
     packed = {source.path: source.packing for source in sources}
     with (
         _as_trace_errors(sources),
-        private_database([source.path for source in sources]) as (connection, aliases),
+        private_database([None if source.is_rewritten else source.path for source in sources]) as (
+            connection,
+            aliases,
+        ),
         kept_within_limit(packed, stop=connection.interrupt),
     ):
+        for source, alias in zip(sources, aliases, strict=True):
+            if source.is_rewritten:
+                rewrite(source, alias)
         # Not every part of JSON lines need have all keys.
         own = [
-            _some_keys(read_keys(source), wanted) if source.kind == "jsonl" else {}
+            _some_keys(read_keys(source), wanted) if source.kind in ("jsonl", "json") else {}
             for source in sources
         ]
         every = {name: at for keys in own if not is_beside([*keys]) for name, at in keys.items()}
         tables = []
         for source, alias, keys in zip(sources, aliases, own, strict=True):
-            if source.kind == "jsonl":
+            if source.kind in ("jsonl", "json"):
                 known = keys if is_beside([*keys]) else every
-                tables.append(_json_lines(source, connection, str(alias), known))
+                tables.append(_json(source, connection, str(alias), known))
             else:
                 read = _csv if source.kind == "csv" else _parquet
                 tables.append(read(source, connection, str(alias)))
@@ -255,8 +267,9 @@ def _csv(source: Source, connection: duckdb.DuckDBPyConnection, alias: str) -> T
     )
     varchar = ("VARCHAR",) * len(cells)
     n_rows = None
-    if source.packing is None:
-        n_rows = source.path.stat().st_size * source.head.count(b"\n") // len(source.head)
+    if source.packing is None and not source.is_rewritten:
+        head_bytes = len(source.head.encode())
+        n_rows = source.path.stat().st_size * source.head.count("\n") // head_bytes
     return Table(
         source,
         connection,
@@ -270,7 +283,7 @@ def _csv(source: Source, connection: duckdb.DuckDBPyConnection, alias: str) -> T
     )
 
 
-def _json_lines(
+def _json(
     source: Source, connection: duckdb.DuckDBPyConnection, alias: str, keys: dict[str, str]
 ) -> Table:
     # Each line is a row, broken or not: as a CSV of one cell, whose separator JSON cannot hold.
@@ -280,6 +293,13 @@ def _json_lines(
         f"max_line_size = {MAX_LINE_BYTES}, strict_mode = false, null_padding = false, "
         "store_rejects = true, hive_partitioning = false)"
     )
+    if source.kind == "json":
+        form = "array" if source.head.lstrip().startswith("[") else "unstructured"
+        lines = (
+            f"(SELECT CAST(json AS VARCHAR) AS line FROM read_json_objects(?, format = '{form}', "
+            f"compression = '{_compression(source)}', maximum_object_size = {MAX_LINE_BYTES}, "
+            "hive_partitioning = false))"
+        )
     cells = ", ".join(
         f"CASE WHEN is_object THEN json_extract_string(line, ?) END AS c{index}"
         for index in range(len(keys))
@@ -368,7 +388,8 @@ def _joined(tables: list[Table]) -> Table:
     if other is not None:
         raise TraceError(
             f"{shown(other.source.path)} is {other.source.kind} and {shown(first.source.path)} "
-            f"{first.source.kind}; parts of a trace must be of one kind"
+            f"{first.source.kind}; parts of a trace must be of one kind: give a pattern that fits "
+            "them alone, such as 'part-*.csv'"
         )
     tables = [_aligned(table, first) for table in tables]
     for table in tables:
@@ -379,7 +400,8 @@ def _joined(tables: list[Table]) -> Table:
             if not same:
                 raise TraceError(
                     f"{shown(table.source.path)} has other {what} than {shown(first.source.path)}; "
-                    "parts of a trace must have the same"
+                    "parts of a trace must have the same: give a pattern that fits them alone, such as "
+                    "'part-*.csv'"
                 )
     scans = " UNION ALL ".join(f"SELECT * FROM {table.scan}" for table in tables)
     return replace(
@@ -437,7 +459,9 @@ def _with_counts(table: Table) -> Table:
 
 
 def _compression(source: Source) -> str:
-    return "none" if source.packing is None else NAMES[source.packing]
+    if source.packing is None or source.is_rewritten:
+        return "none"
+    return NAMES[source.packing]
 
 
 @contextmanager
@@ -450,12 +474,17 @@ def _as_trace_errors(sources: Sequence[Source]) -> Iterator[None]:
             if what is not None:
                 raise TraceError(f"{shown(source.path)} {what}") from None
         source = sources[0]
-        kind = {"csv": "CSV", "jsonl": "JSON lines", "parquet": "Parquet"}[source.kind]
+        kind = {"csv": "CSV", "jsonl": "JSON lines", "json": "JSON", "parquet": "Parquet"}[
+            source.kind
+        ]
         if "invalid state" in str(error) and source.kind == "csv":
-            raise TraceError(
-                f"{shown(source.path)} cannot be read as CSV: it has line ends of two kinds; make them "
-                "one, as `sed 's/\\r$//'` does"
+            raise Tangled(
+                f"{shown(source.path)} cannot be read as CSV: its lines cannot be told apart; save "
+                "it anew, each row on a line of its own"
             ) from None
         said = str(error).split("Possible fixes")[0].split("LINE 1:")[0]
         said = " ".join(re.sub(r"file '[^']*ptplan-[^']*'", "the file", said).split())[:300]
-        raise TraceError(f"{shown(source.path)} cannot be read as {kind}: {shown(said)}") from None
+        raise TraceError(
+            f"{shown(source.path)} cannot be read as {kind}: {shown(said)}; copy it again, or write it "
+            "anew"
+        ) from None

@@ -189,7 +189,9 @@ def _burstgpt_query(trace: Trace) -> str:
 
 
 def _burstgpt_notes(trace: Trace) -> tuple[str, ...]:
-    # Source: github.com/vllm-project/vllm, benchmarks/datasets.py, read 2026-11-22.
+    # It keeps the rows with Model GPT-4 and Response tokens above 0.
+    # Source: github.com/vllm-project/vllm, vllm/benchmarks/datasets.py, `BurstGPTDataset`, read
+    # 2026-11-22.
     return ("Model is GPT-4 in every row, as `vllm bench serve` passes over any other",)
 
 

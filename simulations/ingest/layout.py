@@ -44,14 +44,16 @@ class Layout:
         thinking_tokens: generated besides the output, to which they are added.
         status: HTTP status codes; what is not 2xx is a failed request.
         marks: further columns without which a file is not of this layout.
-        zero_output_failed: whether no output means that the request failed.
+        zero_output_failed: whether no output means that the request failed, where others have some.
         blank_is_none: whether empty cached and thinking tokens mean none.
+        no_output_is_none: whether no output was made where no row has a count of it.
         note: what is to be said of every file of this layout.
         payload: the column with answers, from which the token counts come.
         sampled: the column with the share of requests that was logged.
         served_by: the column that says which endpoint or entity answered.
         requests: of how many requests a row is the sum.
         has_means: whether token counts are means of those requests, not sums.
+        since_1970: whether an arrival that is a number counts from 1970-01-01 UTC.
         unit_note: how the unit is known, or what it may be where `unit` is None.
     """
 
@@ -73,6 +75,8 @@ class Layout:
     served_by: str | None = None
     requests: str | None = None
     has_means: bool = False
+    since_1970: bool = False
+    no_output_is_none: bool = False
 
     @property
     def is_mapped(self) -> bool:
@@ -109,23 +113,6 @@ class Layout:
         """
         there = {_plain(name) for name in columns}
         return tuple(name for name in (*self.required, *self.marks) if _plain(name) not in there)
-
-
-def recognise(columns: Sequence[str], layouts: Sequence[Layout]) -> Layout:
-    """Return the first layout whose columns are all there.
-
-    Raises:
-        TraceError: none fits; the text lists what was found, what the nearest lacks, what to do.
-    """
-    for layout in layouts:
-        if not layout.missing(columns):
-            return layout
-    nearest = min(layouts, key=lambda layout: len(layout.missing(columns)))
-    raise TraceError(
-        f"no known layout: found columns {listed(columns)}; the nearest, {nearest.name}, lacks "
-        f"{listed(nearest.missing(columns))}. Say which is which with "
-        f"--columns arrival=..,input=..,output=..[,cached=..,status=..]"
-    )
 
 
 def mapped(columns: Mapping[str, str]) -> Layout:

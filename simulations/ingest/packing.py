@@ -84,7 +84,8 @@ def kept_within_limit(
     def count() -> None:
         for path, packing in packed:
             try:
-                _count(path, packing)
+                for _ in blocks_of(path, packing):
+                    pass
             except TraceError as fault:
                 faults.append((path, fault))
                 stop()
@@ -101,17 +102,23 @@ def kept_within_limit(
             raise TraceError(f"{shown(path)} {fault}") from None
 
 
-def _count(path: Path, packing: Packing) -> None:
+def blocks_of(path: Path, packing: Packing | None) -> Iterator[bytes]:
+    """Yield what a file holds, a block at a time.
+
+    Raises:
+        TraceError: it holds too much, or is cut off; the text has no name in front.
+    """
     limit = max(FREE_BYTES, MAX_RATIO * path.stat().st_size)
     n_bytes = 0
     with unpacked(path, packing) as file:
         while block := file.read(_BLOCK_BYTES):
             n_bytes += len(block)
-            if n_bytes > limit:
+            if packing is not None and n_bytes > limit:
                 raise TraceError(
                     f"holds more than {limit:,} bytes, the limit for a {NAMES[packing]} file of "
                     "its size; unpack it first if it is meant to"
                 )
+            yield block
 
 
 def _opened(path: Path, packing: Packing | None) -> IO[bytes]:

@@ -1,4 +1,4 @@
-"""Which files a path stands for: itself, the files of a folder, or those that fit a pattern.
+"""Which files a path stands for: itself, those in a folder at any depth, or those that fit a pattern.
 
 A file that is there is never taken for a pattern. It knows names only, never contents.
 """
@@ -6,6 +6,9 @@ A file that is there is never taken for a pattern. It knows names only, never co
 from __future__ import annotations
 
 import glob
+import os
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from simulations.errors import TraceError
@@ -33,9 +36,13 @@ def parts_of(path: str | Path) -> list[Path]:
     path = Path(path)
     try:
         if path.is_dir():
-            inside = (part for part in path.iterdir() if not part.name.startswith((".", "_")))
-            parts = sorted(part for part in inside if part.is_file())
-            what = "is a folder without files"
+            if (path / "_delta_log").is_dir():
+                raise TraceError(
+                    f"{shown(path)} is a Delta table, whose files hold rows that are no longer in it; "
+                    "export its rows to a folder of their own"
+                )
+            parts = sorted(islice(_files_in(path), MAX_PARTS + 1))
+            what = "is a folder without files (names that begin with . or _ are passed over)"
         elif not path.exists() and glob.has_magic(str(path)):
             parts = sorted(Path(name) for name in glob.glob(str(path)))  # noqa: PTH207
             parts = [part for part in parts if part.is_file()]
@@ -47,5 +54,19 @@ def parts_of(path: str | Path) -> list[Path]:
     if not parts:
         raise TraceError(f"{shown(path)} {what}")
     if len(parts) > MAX_PARTS:
-        raise TraceError(f"{shown(path)} stands for {len(parts):,} files; at most {MAX_PARTS:,}")
+        raise TraceError(f"{shown(path)} stands for more than {MAX_PARTS:,} files")
     return parts
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    """Yield the files in a folder and those in it, each folder once however it is linked."""
+    seen: set[Path] = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        here = Path(place).resolve()
+        if here in seen:
+            folders.clear()
+            continue
+        seen.add(here)
+        folders[:] = [name for name in folders if not name.startswith((".", "_"))]
+        files = (Path(place, name) for name in names if not name.startswith((".", "_")))
+        yield from (file for file in files if file.is_file())

@@ -7,7 +7,7 @@ rows read are always rows kept plus rows dropped.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from simulations.errors import TraceError
 from simulations.ingest.bad_row import N_SHOWN, BadRow, count_bad_rows, show_bad_rows
 from simulations.ingest.buckets import Bucket, bucket_named, bucket_notes, requests_of
 from simulations.ingest.clock import DATES, DATES_AS_TEXT, Clock, is_number, numbers
-from simulations.ingest.database import Table, opened
+from simulations.ingest.database import Table, Tangled, opened
 from simulations.ingest.duplicates import count_duplicates
 from simulations.ingest.formats import (
     AGGREGATE,
@@ -39,9 +39,11 @@ from simulations.ingest.formats import (
     SLOSIZER,
     VIDUR,
 )
-from simulations.ingest.layout import Layout, mapped, position, recognise
+from simulations.ingest.layout import Layout, listed, mapped, position
+from simulations.ingest.naming import recognise
 from simulations.ingest.parts import parts_of
 from simulations.ingest.rows import CHOSEN, Cells, Rows, extract, probe
+from simulations.ingest.rules import FAILED, NO_OUTPUT
 from simulations.ingest.served import (
     choose,
     count_served,
@@ -50,8 +52,8 @@ from simulations.ingest.served import (
     served_notes,
 )
 from simulations.ingest.shown import shown
-from simulations.ingest.source import identify
-from simulations.ticks import NEVER
+from simulations.ingest.source import Source, identify
+from simulations.ticks import NEVER, TICKS_PER_S
 from simulations.trace import Trace
 
 LAYOUTS = (
@@ -74,12 +76,12 @@ LAYOUTS = (
 )
 """What is recognised without being told, in the order in which it is tried."""
 
-
 FAR_S = 100_000_000_000
 """Seconds from 1970 to the year 5138: nobody's date, but any date since 1973 in milliseconds."""
 
-N_ZONES_LOOKED_AT = 10_000
-"""Rows of dates as text whose zones are looked at."""
+
+LAST_S = 2**63 // 10**9
+"""Seconds from 1970 to the last date that counts in nanoseconds, in 2262."""
 
 
 @dataclass(frozen=True)
@@ -217,24 +219,45 @@ def read(
         seed,
         progress,
     )
-    sources = [identify(part) for part in parts_of(path)]
+    parts = parts_of(path)
+    # Whoever writes parts and has no rows for one leaves it empty.
+    full = [part for part in parts if len(parts) == 1 or part.stat().st_size] or parts[:1]
+    empty = [shown(part.name) for part in parts if part not in full] if full != parts else []
+    sources = [identify(part) for part in full]
     names = (
         [] if served_entities is None else [identify(part) for part in parts_of(served_entities)]
     )
     layouts = [*LAYOUTS] if columns is None else [*LAYOUTS, mapped(columns)]
     wanted = {name.strip().casefold() for layout in layouts for name in layout.names}
-    with opened([*sources, *names], wanted=wanted, is_beside=is_served_entities) as table:
-        beside = {apart.source.path for apart in table.beside}
-        for source in names:
-            if source.path not in beside:
-                raise TraceError(
-                    f"{shown(source.path)} is no export of system.serving.served_entities: it must "
-                    "have served_entity_id, change_time and endpoint_name"
-                )
-        try:
-            return _read(table, Path(path), wish)
-        except TraceError as error:
-            raise TraceError(f"{shown(path)}: {error}") from None
+
+    def read_all(sources: Sequence[Source]) -> Reading:
+        with opened(sources, wanted=wanted, is_beside=is_served_entities) as table:
+            beside = {apart.source.path for apart in table.beside}
+            for source in names:
+                if source.path not in beside:
+                    raise TraceError(
+                        f"{shown(source.path)} is no export of system.serving.served_entities: it "
+                        "must have served_entity_id, change_time and endpoint_name"
+                    )
+            try:
+                return _read(table, Path(path), wish)
+            except Tangled as error:
+                raise Tangled(f"{shown(path)}: {error}") from None
+            except TraceError as error:
+                raise TraceError(f"{shown(path)}: {error}") from None
+
+    try:
+        reading = read_all([*sources, *names])
+    except Tangled:
+        # Line ends of several kinds cost a copy; so they are looked for only when reading fails.
+        reading = read_all(
+            [replace(one, is_rewritten=one.kind != "parquet") for one in (*sources, *names)]
+        )
+    if empty:
+        are = "file is" if len(empty) == 1 else "files are"
+        note = f"{len(empty):,} {are} empty and passed over: {listed(empty)}"
+        reading = replace(reading, notes=(*reading.notes, note))
+    return reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +286,22 @@ def _read(table: Table, path: Path, wish: _Wish) -> Reading:
     cells, served = _chosen(table, layout, cells, wish.served_by)
     notes += served
     rows = extract(table, cells, n_examples=N_SHOWN, progress=wish.progress)
+    output = repr(shown(layout.output_tokens))
+    if layout.zero_output_failed and _is_all(rows, NO_OUTPUT):
+        cells = replace(cells, zero_means_failed=("input_tokens", "output_tokens"))
+        rows = extract(table, cells, n_examples=N_SHOWN, progress=wish.progress)
+        if len(rows.arrival_ticks):
+            notes.append(
+                f"every {output} is 0: kept as normal, as it is of embeddings; beside rows with output "
+                "it would mark a failed request"
+            )
+    elif layout.no_output_is_none and _is_all(rows, "output_tokens missing"):
+        cells = replace(cells, blank_is_none=(*cells.blank_is_none, "output_tokens"))
+        rows = extract(table, cells, n_examples=N_SHOWN, progress=wish.progress)
+        notes.append(
+            f"no row has an {output}: read as 0, as of embeddings; if the model writes text, this log "
+            "does not hold what it wrote, and the load is higher than this trace"
+        )
     dropped = count_bad_rows(table, rows)
     bad_rows = show_bad_rows(table, cells, rows)
     n_dropped = sum(dropped.values())
@@ -274,16 +313,18 @@ def _read(table: Table, path: Path, wish: _Wish) -> Reading:
     bad = {reason: count for reason, count in dropped.items() if reason not in sound}
     if bad and wish.on_bad == "fail":
         raise TraceError(
-            f"{bad_rows[0]}. {_counted(rows_read, bad)} are bad ({_listed(bad)}); mend them or "
+            f"{bad_rows[0]}. {_counted(rows_read, bad)} {_are(bad)} bad ({_listed(bad)}); mend them or "
             "leave them out with --on-bad drop"
         )
     if n_dropped == rows_read:
         first = f". The first: {bad_rows[0]}" if bad else ""
-        are = "are bad" if bad and not sound else "are left out"
+        are = f"{_are(dropped)} {'bad' if bad and not sound else 'left out'}"
         raise TraceError(
             f"no request is left; {_counted(rows_read, dropped)} {are} ({_listed(dropped)}){first}"
         )
+    notes += _zone_notes(rows, repr(shown(layout.arrival)))
     notes += _failure_notes(rows_read, failed)
+    notes += _text_notes(table)
     notes += _logging_notes(table, layout)
     end_ticks = None
     if wish.bucket is not None:
@@ -328,31 +369,28 @@ def _cells(table: Table, layout: Layout, unit_clock: Clock | None) -> tuple[Cell
         clocks = [as_number] if unit_clock else [as_number, DATES_AS_TEXT]
     else:
         clocks = [DATES]
-    clock, zero, first = probe(table, arrival_cell, clocks) or (clocks[-1], 0, "")
+    clock, zero = probe(table, arrival_cell, clocks) or (clocks[-1], 0)
     arrival = repr(shown(table.columns[where[0]]))
     notes = [layout.note] if layout.note else []
     if clock.has_date:
         if unit_clock is not None:
             raise TraceError(f"column {arrival} holds dates; a time unit is for numbers")
-        if sql_type != "TIMESTAMP WITH TIME ZONE" and not _has_zone(first):
+        if sql_type not in ("VARCHAR", "TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS"):
             notes.append(f"{arrival} has no time zone; read as UTC")
-        if sql_type == "VARCHAR":
-            notes += _zone_notes(table, arrival_cell, arrival)
     elif unit_clock is None and layout.unit is None:
         if not layout.is_mapped:
             what = layout.unit_note or "not dates"
             raise TraceError(
                 f"column {arrival} holds numbers, {what}; say their unit with --time-unit"
             )
-        text = f"{arrival} is a number; read as seconds, as no --time-unit was given"
-        if zero > FAR_S * 10**clock.decimals:
-            text += (
-                "; as seconds since 1970 that is beyond the year 5000: if it is milliseconds, "
-                "microseconds or nanoseconds, give --time-unit ms, us or ns"
-            )
-        notes.append(text)
+        notes.append(f"{arrival} is a number; read as seconds, as no --time-unit was given")
     elif unit_clock is None and layout.unit_note is not None:
         notes.append(layout.unit_note)
+    if not clock.has_date and zero > FAR_S * TICKS_PER_S:
+        notes.append(
+            f"{arrival}, read as {clock.must_be}, is beyond the year 5000 if it counts from 1970: if "
+            "it is in a finer unit, give --time-unit ms, us or ns"
+        )
     cells = Cells(
         arrival_cell,
         input_cell,
@@ -362,25 +400,34 @@ def _cells(table: Table, layout: Layout, unit_clock: Clock | None) -> tuple[Cell
         cached_tokens=optional.get("cached_tokens"),
         thinking_tokens=optional.get("thinking_tokens"),
         status=optional.get("status"),
-        zero_output_failed=layout.zero_output_failed,
-        blank_is_none=layout.blank_is_none,
+        zero_means_failed=("output_tokens",) if layout.zero_output_failed else (),
+        blank_is_none=("cached_tokens", "thinking_tokens") if layout.blank_is_none else (),
         served_by=optional.get("served_by"),
         requests=optional.get("requests"),
         has_means=layout.has_means,
+        since_1970=layout.since_1970,
     )
     return cells, notes
 
 
-def _zone_notes(table: Table, cell: str, arrival: str) -> list[str]:
-    """Return what is to be said of dates some of which have a zone and some not."""
-    has_zone = f"NOT regexp_matches({cell}, '^[^T ]*([T ][0-9:.]*)?$')"
-    found = table.rows(
-        f"SELECT DISTINCT {has_zone} FROM (SELECT trim({cell}) AS {cell} FROM {table.scan} "
-        f"LIMIT {N_ZONES_LOOKED_AT}) WHERE {cell} <> ''"
-    )
-    if {has for (has,) in found} != {True, False}:
+def _zone_notes(rows: Rows, arrival: str) -> list[str]:
+    """Return what is to be said of dates as text that have no zone, or not all."""
+    if not rows.n_zoneless:
         return []
-    return [f"{arrival} has a time zone in some rows only; in the others it was read as UTC"]
+    if not rows.n_zoned:
+        return [f"{arrival} has no time zone; read as UTC"]
+    return [
+        f"{arrival} has a time zone in some rows only; in the others ({rows.n_zoneless:,} of "
+        f"{rows.n_zoned + rows.n_zoneless:,}) it was read as UTC"
+    ]
+
+
+def _is_all(rows: Rows, reason: str) -> bool:
+    """Return whether that is wrong with every request that is there and was answered."""
+    if len(rows.arrival_ticks):
+        return False
+    others = [rule.kind for rule, _ in rows.broken if rule.reason != reason]
+    return len(others) < len(rows.broken) and "bad" not in others
 
 
 def _refuse_other_rows(layout: Layout, wish: _Wish) -> None:
@@ -452,9 +499,11 @@ def _trace(
     epoch_ns = None
     if cells.clock.has_date:
         epoch_ns = cells.zero + first // cells.clock.ticks_per_instant
+    began = cells.zero * cells.clock.ticks_per_instant + first
+    if cells.since_1970 and not cells.clock.has_date and 0 <= began < LAST_S * TICKS_PER_S:
+        epoch_ns = began // DATES.ticks_per_instant
     span_ticks = last - first
     if table.extent is not None and not cells.clock.has_date:
-        began = cells.zero * cells.clock.ticks_per_instant + first
         span_ticks = max(span_ticks, table.extent.span_ticks - began)
         if table.extent.epoch_ns is not None:
             epoch_ns = table.extent.epoch_ns + began // DATES.ticks_per_instant
@@ -465,8 +514,10 @@ def _failure_notes(rows_read: int, failed: Mapping[str, int]) -> list[str]:
     """Return what failed requests mean for a trace that is without them."""
     if not failed:
         return []
+    why = {reason.removeprefix(FAILED).strip("()"): count for reason, count in failed.items()}
+    are = "is a failed request" if sum(failed.values()) == 1 else "are failed requests"
     notes = [
-        f"{_counted(rows_read, failed)} are failed requests ({_listed(failed)}) and left out: "
+        f"{_counted(rows_read, failed)} {are} ({_listed(why)}) and left out: "
         "what they would have cost is not in the trace"
     ]
     if any("429" in reason for reason in failed):
@@ -475,6 +526,16 @@ def _failure_notes(rows_read: int, failed: Mapping[str, int]) -> list[str]:
             "is higher than this trace"
         )
     return notes
+
+
+def _text_notes(table: Table) -> list[str]:
+    """Return what is to be said of files that are not the text they should be."""
+    return [
+        f"{shown(source.path.name)} is not UTF-8; read as Latin-1: numbers and dates are the same in "
+        "both, names may not be"
+        for source in (part.source for part in table.parts or (table,))
+        if source.encoding == "latin-1"
+    ]
 
 
 def _logging_notes(table: Table, layout: Layout) -> list[str]:
@@ -495,7 +556,14 @@ def _logging_notes(table: Table, layout: Layout) -> list[str]:
             )
     if layout.payload is not None:
         cell = f"c{there.index(layout.payload)}"
-        ((n_null,),) = table.rows(f"SELECT count(*) FROM {table.scan} WHERE {cell} IS NULL")
+        is_served = "true"
+        if layout.status in there:
+            status = f"c{there.index(layout.status)}"
+            is_served = f"TRY_CAST({status} AS DOUBLE) BETWEEN 200 AND 299"
+        ((n_null,),) = table.rows(
+            f"SELECT count(*) FROM {table.scan} WHERE {is_served} "
+            f"AND trim(coalesce(CAST({cell} AS VARCHAR), '')) IN ('', 'null')"
+        )
         if n_null:
             notes.append(
                 f"rows without {layout.payload!r}: {n_null:,}; answers above the size limit are not "
@@ -508,9 +576,9 @@ def _counted(rows_read: int, dropped: Mapping[str, int]) -> str:
     return f"{sum(dropped.values()):,} of {rows_read:,} rows"
 
 
+def _are(dropped: Mapping[str, int]) -> str:
+    return "is" if sum(dropped.values()) == 1 else "are"
+
+
 def _listed(dropped: Mapping[str, int]) -> str:
     return ", ".join(f"{reason}: {count:,}" for reason, count in dropped.items())
-
-
-def _has_zone(text: str) -> bool:
-    return not text[-1:].isdigit() or "+" in text or "-" in text[11:]

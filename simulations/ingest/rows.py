@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simulations.ingest.clock import Clock
+from simulations.ingest.clock import HAS_ZONE, Clock
 from simulations.ingest.database import Table
 from simulations.ingest.rules import BROKEN_LINE, LEAST, MISSING, Rule, is_plain, judge, rules
 from simulations.ticks import NEVER
@@ -22,6 +22,9 @@ from simulations.trace import IntArray, TokenArray
 
 N_PROBED = 101
 """Arrivals that are looked at beforehand."""
+
+BLANKS = ("", "null", "none")
+"""How text says that there is no number, in any case."""
 
 CHOSEN = "chosen"
 """The variable of DuckDB that holds what `served_by` may be."""
@@ -40,11 +43,12 @@ class Cells:
         zero: the instant from which arrivals are counted, in the clock's last place; near the
             file's first, so that differences fit into 64 bits whatever the epoch.
         cached_tokens, thinking_tokens, status: c0, c1, ... or None.
-        zero_output_failed: whether no output means that the request failed.
-        blank_is_none: whether empty cached and thinking tokens mean none.
+        zero_means_failed: the counts of tokens that are all 0 where a request failed.
+        blank_is_none: the counts of which an empty cell means 0.
         served_by: cell that is looked up in the variable `CHOSEN`, where rows are chosen.
         requests: of how many requests a row is the sum, else None.
         has_means: whether token counts are means of those, not sums.
+        since_1970: whether numbers of the clock count from 1970-01-01 UTC.
     """
 
     arrival: str
@@ -55,11 +59,12 @@ class Cells:
     cached_tokens: str | None = None
     thinking_tokens: str | None = None
     status: str | None = None
-    zero_output_failed: bool = False
-    blank_is_none: bool = False
+    zero_means_failed: tuple[str, ...] = ()
+    blank_is_none: tuple[str, ...] = ()
     served_by: str | None = None
     requests: str | None = None
     has_means: bool = False
+    since_1970: bool = False
 
     @property
     def tokens(self) -> list[str]:
@@ -79,7 +84,7 @@ class Cells:
             self.tokens,
             arrival_must_be=self.clock.must_be,
             has_status=self.status is not None,
-            zero_output_failed=self.zero_output_failed,
+            zero_means_failed=self.zero_means_failed,
             has_choice=self.served_by is not None,
             has_sums=self.requests is not None,
         )
@@ -98,6 +103,7 @@ class Rows:
         input_tokens, output_tokens, cached_tokens: int32[n]; cached is None without a column,
             output includes thinking. int64 where a row is a sum.
         requests: int64[n], where a row is a sum.
+        n_zoned, n_zoneless: arrivals as text that can be read, with a zone and without.
         broken: (rule, rows that broke it) for each rule that was broken.
         first_broken: (ordinal, rule) of the first few, counted from 0; failures are not among them.
     """
@@ -109,10 +115,12 @@ class Rows:
     broken: Sequence[tuple[Rule, int]]
     first_broken: Sequence[tuple[int, Rule]]
     requests: IntArray | None = None
+    n_zoned: int = 0
+    n_zoneless: int = 0
 
 
-def probe(table: Table, cell: str, clocks: Sequence[Clock]) -> tuple[Clock, int, str] | None:
-    """Return the first clock that reads the first readable cell, a usual instant, and its text.
+def probe(table: Table, cell: str, clocks: Sequence[Clock]) -> tuple[Clock, int] | None:
+    """Return the first clock that reads the first readable cell, and a usual instant.
 
     The instant is the median of the first few, so that one that is far off does not make the others so.
 
@@ -121,17 +129,14 @@ def probe(table: Table, cell: str, clocks: Sequence[Clock]) -> tuple[Clock, int,
     instants = [clock.instant.format(cell=cell) for clock in clocks]
     readable = " OR ".join(f"({instant}) IS NOT NULL" for instant in instants)
     selected = ", ".join(f"CAST({instant} AS VARCHAR)" for instant in instants)
-    found = table.rows(
-        f"SELECT {selected}, CAST({cell} AS VARCHAR) FROM {table.scan} WHERE {readable} LIMIT {N_PROBED}"
-    )
+    found = table.rows(f"SELECT {selected} FROM {table.scan} WHERE {readable} LIMIT {N_PROBED}")
     if not found:
         return None
-    *first, text = found[0]
-    place = next(at for at, instant in enumerate(first) if instant is not None)
+    place = next(at for at, instant in enumerate(found[0]) if instant is not None)
     with localcontext(prec=60):
         usual = sorted(Decimal(row[place]) for row in found if row[place] is not None)
         clock = clocks[place]
-        return clock, int(usual[(len(usual) - 1) // 2].scaleb(clock.decimals)), text
+        return clock, int(usual[(len(usual) - 1) // 2].scaleb(clock.decimals))
 
 
 def extract(
@@ -148,7 +153,7 @@ def extract(
         cells.status is None
         and cells.served_by is None
         and cells.requests is None
-        and not cells.zero_output_failed
+        and not cells.zero_means_failed
     )
     n_rows = table.n_rows or 0
     arrivals = _Growing(np.int64, n_rows)
@@ -157,7 +162,7 @@ def extract(
         tokens = {name: _Growing(np.int32, n_rows) for name in names}
     else:
         tokens = {name: _Growing(np.int64, n_rows) for name in [*names, "requests"]}
-    n_read = 0
+    n_read = n_zoned = n_zoneless = 0
     n_broken = np.zeros(1 + len(judged_by), np.int64)
     is_fault = np.array([False, *(rule.kind == "bad" for rule in judged_by)])
     first_broken: list[tuple[int, Rule]] = []
@@ -177,6 +182,11 @@ def extract(
         for name, column in tokens.items():
             column.extend(batch[name][kept])
         n_read += len(batch["arrival_fault"])
+        if "has_zone" in batch:
+            is_readable = batch["arrival_fault"] == 0
+            n_with = int(np.count_nonzero(batch["has_zone"][is_readable]))
+            n_zoned += n_with
+            n_zoneless += int(np.count_nonzero(is_readable)) - n_with
         progress(n_read)
     columns = {name: column.finish() for name, column in tokens.items()}
     counts = zip(judged_by, n_broken[1:].tolist(), strict=True)
@@ -188,6 +198,8 @@ def extract(
         [(rule, count) for rule, count in counts if count],
         first_broken,
         columns.get("requests"),
+        n_zoned,
+        n_zoneless,
     )
 
 
@@ -199,29 +211,40 @@ def cell_of(table: Table, cell: str, ordinal: int) -> str | None:
 
 def _batches(table: Table, cells: Cells) -> Iterator[dict[str, npt.NDArray[Any]]]:
     """Yield batches as `rules` want them, with arrival_ticks int64 (anything in a bad row)."""
-    fields = f"{cells.clock.instant.format(cell=cells.arrival)} AS arrival"
+    rows, further = table.scan, ""
+    fields = f"{cells.clock.slow.format(cell=cells.arrival)} AS arrival"
+    if cells.clock.quick is not None:
+        # On its own, so that it is computed once.
+        rows = f"(SELECT *, {cells.clock.quick.format(cell=cells.arrival)} AS quick FROM {rows})"
+        fields = (
+            f"coalesce(quick, {cells.clock.slow.format(cell=cells.arrival)}) AS arrival, "
+            f"{HAS_ZONE.format(cell=cells.arrival)} AS has_zone"
+        )
+        further = ", CAST(has_zone AS UTINYINT) AS has_zone"
     for name in cells.numbers:
         cell = cells.of(name)
         # No NULL leaves here, and no comparison of doubles is made: both cost DuckDB more than
         # all rules cost numpy.
-        may_be_blank = cells.blank_is_none and name in ("cached_tokens", "thinking_tokens")
-        blank = 0.0 if may_be_blank else MISSING
-        otherwise = f"CASE WHEN {cell} IS NULL THEN {blank!r}::DOUBLE ELSE 'nan'::DOUBLE END"
+        blank = 0.0 if name in cells.blank_is_none else MISSING
+        is_blank = f"{cell} IS NULL"
+        if table.types[int(cell[1:])] == "VARCHAR":
+            # DuckDB would look at every cell for what may be NULL here.
+            is_blank = f"{cell} IS NULL OR lower({cell}) IN {BLANKS}"
+        otherwise = f"CASE WHEN {is_blank} THEN {blank!r}::DOUBLE ELSE 'nan'::DOUBLE END"
         fields += f", coalesce(TRY_CAST({cell} AS DOUBLE), {otherwise}) AS {name}"
-    chosen = ""
     if cells.served_by is not None:
         fields += (
             f", CASE WHEN list_contains(getvariable('{CHOSEN}'), CAST({cells.served_by} AS VARCHAR)) "
             "THEN 1::DOUBLE ELSE 0::DOUBLE END AS served_by"
         )
-        chosen = ", served_by"
+        further += ", served_by"
     fault = (
         f"CASE WHEN {_near(cells)} THEN 0 WHEN NOT is_sound THEN {BROKEN_LINE} WHEN {cells.arrival} IS NULL THEN 1 "
         "WHEN arrival IS NULL THEN 2 ELSE 3 END"
     )
     query = (
-        f"WITH fields AS (SELECT {table.is_sound} AS is_sound, {cells.arrival}, {fields} FROM {table.scan}) "
-        f"SELECT arrival, CAST({fault} AS UTINYINT) AS arrival_fault, {', '.join(cells.numbers)}{chosen} "
+        f"WITH fields AS (SELECT {table.is_sound} AS is_sound, {cells.arrival}, {fields} FROM {rows}) "
+        f"SELECT arrival, CAST({fault} AS UTINYINT) AS arrival_fault, {', '.join(cells.numbers)}{further} "
         "FROM fields"
     )
     for batch in table.batches(query, BATCH_ROWS):
@@ -231,8 +254,10 @@ def _batches(table: Table, cells: Cells) -> Iterator[dict[str, npt.NDArray[Any]]
             # modulo 2^64, the distance from zero is right wherever it fits into 64 bits.
             instants = instants[::2]
         columns = {name: _values(batch.column(name), np.float64) for name in cells.numbers}
-        if chosen:
+        if cells.served_by is not None:
             columns["served_by"] = _values(batch.column("served_by"), np.float64)
+        if cells.clock.quick is not None:
+            columns["has_zone"] = _values(batch.column("has_zone"), np.uint8)
         if cells.has_means:
             for name in cells.tokens:
                 columns[name] = _sums(columns[name], columns["requests"])

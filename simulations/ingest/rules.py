@@ -32,6 +32,12 @@ MOST_REQUESTS = 100_000_000
 MOST_TOKENS = 2**53
 """Of a row of sums: whole numbers beyond are not exact in 64-bit floats."""
 
+FAILED = "failed request "
+"""How the reasons of failures begin."""
+
+NO_OUTPUT = f"{FAILED}(no output)"
+ELSEWHERE = "served by another"
+
 Kind = Literal["bad", "failure", "elsewhere"]
 
 LEAST = {"input_tokens": 1, "output_tokens": 0, "cached_tokens": 0, "thinking_tokens": 0}
@@ -68,7 +74,7 @@ def rules(
     *,
     arrival_must_be: str,
     has_status: bool = False,
-    zero_output_failed: bool = False,
+    zero_means_failed: Sequence[str] = (),
     has_choice: bool = False,
     has_sums: bool = False,
 ) -> list[Rule]:
@@ -78,7 +84,7 @@ def rules(
         tokens: the fields that count tokens, of `LEAST`.
         arrival_must_be: what a good arrival looks like.
         has_status: whether rows have a `status`.
-        zero_output_failed: whether no output means that the request failed.
+        zero_means_failed: the counts of tokens that are all 0 where a request failed.
         has_choice: whether rows say in `served_by` if they are among those asked for (1, else 0).
         has_sums: whether rows are sums over `requests`.
     """
@@ -90,19 +96,19 @@ def rules(
             Rule(
                 "served_by",
                 _equals("served_by", 0),
-                "served by another",
+                ELSEWHERE,
                 "must be what --served-by asks for",
                 kind="elsewhere",
             )
         )
     if has_status:
         found += _status_rules()
-    if zero_output_failed:
+    if zero_means_failed:
         found.append(
             Rule(
                 "output_tokens",
-                _equals("output_tokens", 0),
-                "failed request (no output)",
+                lambda batch: np.all([batch[name] == 0 for name in zero_means_failed], axis=0),
+                NO_OUTPUT if [*zero_means_failed] == ["output_tokens"] else f"{FAILED}(no tokens)",
                 "must be above 0",
                 kind="failure",
             )
@@ -111,6 +117,8 @@ def rules(
         must = f"must be {arrival_must_be}"
         if reason == ARRIVAL_FAULTS[-1]:
             must = "must be within 1.46 years of the first rows'"
+            if arrival_must_be.startswith("a number"):
+                must += f", read as {arrival_must_be} (--time-unit says another unit)"
         found.append(Rule("arrival", _equals("arrival_fault", fault), reason, must))
     if has_sums:
         return found + _sum_rules(tokens)
@@ -243,7 +251,7 @@ def _status_rules() -> list[Rule]:
         def broken(batch: Batch) -> Mask:
             return (batch["status"] >= low) & (batch["status"] <= high)
 
-        return Rule("status", broken, f"failed request (status {reason})", must, kind="failure")
+        return Rule("status", broken, f"{FAILED}(status {reason})", must, kind="failure")
 
     return [
         Rule("status", _equals("status", MISSING), "status missing", must),

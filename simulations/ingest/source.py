@@ -5,6 +5,7 @@ It opens, looks at the head and closes; it knows neither DuckDB nor what columns
 
 from __future__ import annotations
 
+import json
 import re
 import stat
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from simulations.ingest.shown import shown
 HEAD_BYTES = 1 << 20
 """How much of a file is looked at: comments and header must end within the first MiB."""
 
-Kind = Literal["csv", "jsonl", "parquet"]
+Kind = Literal["csv", "jsonl", "json", "parquet"]
 
 _SERVEGEN = "is a ServeGen client, a generator's input and no trace; draw requests from it first"
 
@@ -32,11 +33,27 @@ _NOT_A_TRACE = (
     (rb"BZh[1-9]", "is bzip2-compressed; unpack it first"),
     (rb"\xfd7zXZ\x00", "is xz-compressed; unpack it first"),
     (rb"7z\xbc\xaf\x27\x1c", "is a 7-Zip archive; unpack it first"),
-    (rb"\xff\xfe|\xfe\xff", "is UTF-16 text; save it as UTF-8"),
-    (rb"(?i)(\xef\xbb\xbf)?\s*<(!doctype|html|\?xml)", "is an HTML or XML page, not a table"),
-    (rb"(\xef\xbb\xbf)?\s*(\[|\{\s*[\r\n])", "is one JSON document; write one object a line (JSONL)"),
+    (rb"\x04\x22\x4d\x18|\xff\x06\x00\x00sNaPpY", "is compressed with lz4 or snappy; unpack it first"),
+    (rb"(\xef\xbb\xbf)?\s*<", "is an HTML or XML page, not a table"),
     (rb"(?s).{257}ustar", "is a tar archive; unpack it first"),
+    (rb"%PDF-", "is a PDF, not a table; export the rows as CSV"),
+    (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "is an old Excel file; save it as CSV"),
+    (rb"SQLite format 3\x00", "is an SQLite database; export the rows as CSV"),
+    (rb"ARROW1|ORC|Obj\x01|\x89HDF|\x93NUMPY", "is Arrow, ORC, Avro, HDF5 or NumPy; write it as Parquet"),
+    (rb"\x7fELF|MZ\x90|\xcf\xfa\xed\xfe", "is a program, not a table"),
 )  # fmt: skip
+
+_MARKS = {
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+    b"\xef\xbb\xbf": "utf-8-sig",
+}
+"""How texts begin that say their encoding."""
+
+_ADDRESS = re.compile("[a-z][a-z0-9+]+:/", re.IGNORECASE)
+
+_NEVER_IN_TEXT = re.compile("[\x00-\x08\x0e-\x19\x1c-\x1f]")
+"""Characters that no header begins with; further on, somebody's prompt may hold them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +64,17 @@ class Source:
         path: as given.
         kind: told by content.
         packing: how it is compressed; None for Parquet, which packs itself.
-        head: the first bytes, unpacked; empty for Parquet.
+        head: the beginning of a text, unpacked; empty for Parquet.
+        encoding: of the text.
+        is_rewritten: whether it is read from a copy in UTF-8 with line ends of one kind.
     """
 
     path: Path
     kind: Kind
     packing: Packing | None
-    head: bytes
+    head: str
+    encoding: str = "utf-8"
+    is_rewritten: bool = False
 
     @property
     def container(self) -> str:
@@ -85,11 +106,12 @@ def identify(path: str | Path) -> Source:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
     except FileNotFoundError:
-        raise TraceError(f"{shown(path)}: there is no such file") from None
+        hint = "; an address is not read: download it first" if _ADDRESS.match(str(path)) else ""
+        raise TraceError(f"{shown(path)}: there is no such file{hint}") from None
     except OSError as error:
         raise TraceError(f"{shown(path)} cannot be opened: {error.strerror}") from None
     if head.startswith(b"PAR1"):
-        return Source(path, "parquet", None, b"")
+        return Source(path, "parquet", None, "")
     packing = packing_of(head)
     if packing is not None:
         try:
@@ -99,17 +121,61 @@ def identify(path: str | Path) -> Source:
             raise TraceError(f"{shown(path)} {error}") from None
         if head.startswith(b"PAR1"):
             raise TraceError(f"{shown(path)} is Parquet inside {NAMES[packing]}; unpack it first")
+        inner = packing_of(head)
+        if inner is not None:
+            raise TraceError(
+                f"{shown(path)} is {NAMES[inner]} inside {NAMES[packing]}; unpack it once"
+            )
     if not head.strip():
         raise TraceError(f"{shown(path)} is empty")
     for pattern, what in _NOT_A_TRACE:
         if re.match(pattern, head):
             raise TraceError(f"{shown(path)} {what}")
-    if b"\x00" in head:
+    text, encoding = _decoded(head)
+    if "\x00" in text or _NEVER_IN_TEXT.search(text[:64]):
         raise TraceError(
-            f"{shown(path)} is binary; CSV, JSONL (both also gzip, zstd) and Parquet are read"
+            f"{shown(path)} is binary; CSV, JSON (both also gzip, zstd) and Parquet are read"
         )
-    kind: Kind = "jsonl" if re.match(rb"(\xef\xbb\xbf)?\s*\{", head) else "csv"
-    return Source(path, kind, packing, head)
+    if not text.strip():
+        raise TraceError(f"{shown(path)} is empty")
+    kind = _kind(text)
+    if kind != "csv" and encoding == "latin-1":
+        # JSON is UTF-8; lines that are not are counted.
+        text, encoding = head.decode(errors="replace"), "utf-8"
+    # JSON lines are split at each kind of line end, but not at all of them in one file.
+    is_mixed = kind == "jsonl" and "\n" in text and re.search(r"\r(?!\n|\Z)", text) is not None
+    is_rewritten = is_mixed or kind == "json" or not encoding.startswith("utf-8")
+    return Source(path, kind, packing, text, encoding, is_rewritten)
+
+
+def _decoded(head: bytes) -> tuple[str, str]:
+    """Return the beginning of a text and its encoding."""
+    encoding = next((name for mark, name in _MARKS.items() if head.startswith(mark)), "utf-8")
+    if encoding == "utf-8" and len(head) > 1:
+        # Text of ASCII letters in two bytes each, without a mark.
+        for name, zeros, letters in (("utf-16-le", 1, 0), ("utf-16-be", 0, 1)):
+            if not any(head[zeros:400:2]) and all(head[letters:400:2]):
+                encoding = name
+    # A character may be cut in two at the very end.
+    for cut in range(4):
+        try:
+            return head[: len(head) - cut].decode(encoding), encoding
+        except UnicodeDecodeError:
+            continue
+    return head.decode("latin-1"), "latin-1"
+
+
+def _kind(text: str) -> Kind:
+    start = text.lstrip()[:1]
+    if start == "[":
+        return "json"
+    if start != "{":
+        return "csv"
+    try:
+        _, end = json.JSONDecoder().raw_decode(text.lstrip())
+    except (ValueError, RecursionError):
+        return "jsonl"
+    return "json" if re.search(r"[\r\n]", text.lstrip()[:end]) else "jsonl"
 
 
 def diagnose(source: Source) -> str | None:

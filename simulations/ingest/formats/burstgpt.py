@@ -2,7 +2,7 @@
 
 Later files insert `Session ID` and `Elapsed time` after the first column. `Timestamp` is in
 seconds since the midnight, local time, before the first row. A request that failed has
-`Response tokens` 0, and mostly `Request tokens` 0 as well.
+`Response tokens` 0, and mostly `Request tokens` 0 as well; where every row has, it is no failure.
 Source: github.com/HPMLL/BurstGPT, read 2026-11-22.
 """
 

@@ -12,6 +12,7 @@ ENDPOINT_USAGE = Layout(
     "input_token_count",
     "output_token_count",
     status="status_code",
+    no_output_is_none=True,
     note="'request_time' is taken as the arrival, as it is when a request was received",
     served_by="served_entity_id",
 )

@@ -11,6 +11,7 @@ GATEWAY_USAGE = Layout(
     "input_tokens",
     "output_tokens",
     status="status_code",
+    no_output_is_none=True,
     note="'event_time' is taken as the arrival: no other column says when a request came; if it is "
     "when the answer was done, bursts are smeared by what answers took",
     served_by="endpoint_name",

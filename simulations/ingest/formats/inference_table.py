@@ -19,6 +19,7 @@ def _layout(arrival: str, unit: str | None, why: str) -> Layout:
         COMPLETION_TOKENS,
         CACHED_TOKENS,
         unit=unit,
+        since_1970=unit is not None,
         status="status_code",
         note=f"{arrival!r} is taken as the arrival{why}",
         served_by="served_entity_id",

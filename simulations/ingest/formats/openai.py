@@ -1,6 +1,6 @@
 """Logs of OpenAI-style answers, one object a line: when they were made and their usage.
 
-`created` is when the answer was made, in whole seconds. Cached tokens are part of the prompt.
+`created` is when the answer was made, in whole seconds since 1970. Cached tokens are part of the prompt.
 Source: github.com/openai/openai-openapi, CompletionUsage and ResponseUsage, read 2026-11-22.
 """
 
@@ -17,6 +17,7 @@ OPENAI_CHAT = Layout(
     "usage.completion_tokens",
     "usage.prompt_tokens_details.cached_tokens",
     unit="s",
+    since_1970=True,
     blank_is_none=True,
     note=f"'created' {_WHOLE_SECONDS}",
 )
@@ -28,6 +29,7 @@ OPENAI_RESPONSES = Layout(
     "usage.output_tokens",
     "usage.input_tokens_details.cached_tokens",
     unit="s",
+    since_1970=True,
     blank_is_none=True,
     note=f"'created_at' {_WHOLE_SECONDS}",
 )
