@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from planner.objective import Objective
 from planner.offer import Offer
-from simulations.engine import simulate
+from simulations.engine import keeps, simulate
 from simulations.outcome import Outcome, summarise
 from simulations.rating import settle
 from simulations.run import Run
@@ -56,17 +56,24 @@ class Experiment:
 
     def run(self, size: Range, future: int = RECORDED) -> Run:
         """Simulate a range in a future."""
-        low, high = size
-        start = self.start_chunks
-        scenario = replace(
-            self.base,
-            capacity=self.offer.capacity(low, high),
-            start_chunks=None if start is None else min(max(start, low), high),
-            seed=self.futures.endpoint_seed(future),
-        )
-        return simulate(self.futures.draw(future), scenario)
+        return simulate(self.futures.draw(future), self._scenario(size, future))
 
     def outcome(self, size: Range, future: int = RECORDED) -> Outcome:
         """Simulate a range in a future and return its numbers alone."""
         run = self.run(size, future)
         return summarise(run, self.objective.limits, price=self.offer.price)
+
+    def keeps(self, size: Range, future: int = RECORDED) -> bool:
+        """Return whether a range keeps the promise in a future: what its outcome would say, for less."""
+        trace = self.futures.draw(future)
+        return keeps(trace, self._scenario(size, future), self.objective.allowance(trace))
+
+    def _scenario(self, size: Range, future: int) -> Scenario:
+        low, high = size
+        start = self.start_chunks
+        return replace(
+            self.base,
+            capacity=self.offer.capacity(low, high),
+            start_chunks=None if start is None else min(max(start, low), high),
+            seed=self.futures.endpoint_seed(future),
+        )

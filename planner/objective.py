@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from simulations.allowance import Allowance, allowance
 from simulations.errors import ObjectiveError
 from simulations.outcome import Limit, Outcome
+from simulations.trace import Trace
 
 DEFAULT_TTFT_P95_S = 2.0
 DEFAULT_MAX_REFUSED_FRACTION = 0.001
@@ -120,6 +122,10 @@ class Objective:
             )
         misses.sort(key=lambda miss: -miss.by)
         return Verdict(not misses, tuple(misses))
+
+    def allowance(self, trace: Trace) -> Allowance:
+        """Return how many requests of a trace may be late or refused, for runs that are only judged."""
+        return allowance(trace, self.limits, self.max_refused_fraction)
 
     def shortness_warnings(self, n_requests: int) -> list[str]:
         """Return what this many requests are too few for."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
+from simulations.allowance import Allowance
 from simulations.errors import ScenarioError
 from simulations.rating import settle
 from simulations.run import Run
 from simulations.scenario import Scenario
 from simulations.trace import Trace
+
+ENDLESS = "the run passes 1.46 years, the end of representable time: the endpoint cannot keep up"
 
 
 def simulate(
@@ -43,7 +46,37 @@ def simulate(
     else:
         raise ScenarioError(f"engine is {engine!r}; must be kernel or reference")
     if not trail.complete:
-        raise ScenarioError(
-            "the run passes 1.46 years, the end of representable time: the endpoint cannot keep up"
-        )
+        raise ScenarioError(ENDLESS)
     return Run(trace, settled, rules, trail, engine)
+
+
+def keeps(trace: Trace, scenario: Scenario, allowed: Allowance) -> bool:
+    """Return whether no more requests of a trace are late or refused than may be.
+
+    What counting them in the run of `simulate` gives, at less cost: nothing is kept of the run, and it
+    stops where the verdict is certain.
+
+    Args:
+        trace: the traffic.
+        scenario: the endpoint.
+        allowed: what the promise allows on this trace.
+
+    Raises:
+        ScenarioError: the scenario cannot be simulated, or passes 1.46 years with the verdict open.
+
+    >>> from simulations.allowance import allowance
+    >>> from simulations.capacity import TokenChunks
+    >>> from simulations.outcome import Limit
+    >>> from simulations.scenario import Service
+    >>> trace = Trace.build([0.0, 1.0], [100, 200], [10, 20])
+    >>> scenario = Scenario(Service(0.01), TokenChunks(980, 1, 2))
+    >>> [keeps(trace, scenario, allowance(trace, [Limit("e2e", 100, limit)])) for limit in (0.15, 0.25)]
+    [False, True]
+    """
+    from simulations import kernel
+
+    settled = settle(scenario, trace)
+    kept = kernel.keeps(trace, settled.rules(trace), allowed)
+    if kept is None:
+        raise ScenarioError(ENDLESS)
+    return kept

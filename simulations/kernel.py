@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulations import laws, ticks
+from simulations.allowance import Allowance
 from simulations.run import (
     COMPLETED,
     LAUNCH,
@@ -32,6 +33,7 @@ from simulations.run import (
     Trail,
 )
 from simulations.scenario import OVERFLOW_CODES, Rules
+from simulations.tally import TPOT, TTFT
 from simulations.ticks import NEVER
 from simulations.trace import Trace
 
@@ -44,6 +46,8 @@ PLACE_BITS = 16  # of a load's number these tell the chunk, so that ties go to t
 NOBODY = -1
 RETRY_OVERFLOW, SPILL_OVERFLOW = OVERFLOW_CODES["retry"], OVERFLOW_CODES["spill"]
 IN_FLIGHT_METRIC = laws.METRIC_IN_FLIGHT
+NO_LIMITS = np.zeros(0, np.int64)
+UNLIMITED = Allowance(NO_LIMITS, NO_LIMITS, NO_LIMITS, NEVER)
 JITTER, START_DELAY = laws.PURPOSE_JITTER, laws.PURPOSE_START_DELAY
 
 CHUNK = np.dtype(
@@ -104,6 +108,9 @@ ENDPOINT = np.dtype(
             "window_tail",
             "window_tokens",
             "window_expired",
+            "refused",  # for good
+            "most_refused",
+            "hopeless",  # more were late or refused than may be
         )
     ],
     align=True,
@@ -134,6 +141,10 @@ class State(NamedTuple):
     wish_number: Any  # int64[down_records + 1], when a wish was made, and what it was
     wish_value: Any
     generated: Any  # int32[n], tokens had before the last preemption
+    metrics: Any  # int64[limit], what may be late, where only a verdict is asked for
+    limit_ticks: Any
+    most_late: Any
+    late: Any
     arrival: Any
     input: Any
     cached: Any
@@ -495,6 +506,44 @@ def _complete(st, rules, c, request, now):
         _add_time_in_flight(endpoint, now - endpoint.next_decision)
     if rules.window_ticks > 0 and row.accepted_ticks > endpoint.window_expired:
         endpoint.window_tokens += st.output[request] - rules.window_estimate_tokens
+    _count_late(st, request)
+
+
+@_part
+def _count_late(st, request):
+    """Count a request that is over against the limits that it passed."""
+    for k in range(len(st.limit_ticks)):
+        row = st.requests[request]
+        metric = st.metrics[k]
+        later = np.int64(st.output[request]) - 1
+        if metric == TPOT and later < 1:
+            continue
+        if row.status == COMPLETED or row.status == SPILLED:
+            if metric == TTFT:
+                latency = row.first_token_ticks - st.arrival[request]
+            elif metric == TPOT:
+                latency = (row.end_ticks - row.first_token_ticks) // later
+            else:
+                latency = row.end_ticks - st.arrival[request]
+            if latency <= st.limit_ticks[k]:
+                continue
+        st.late[k] += 1
+        if st.late[k] > st.most_late[k]:
+            st.endpoint[0].hopeless = 1
+
+
+@_part
+def _give_up(st, request, now, status):
+    """Refuse a request for good."""
+    endpoint = st.endpoint[0]
+    row = st.requests[request]
+    row.status = status
+    row.end_ticks = now
+    endpoint.unresolved -= 1
+    endpoint.refused += 1
+    if endpoint.refused > endpoint.most_refused:
+        endpoint.hopeless = 1
+    _count_late(st, request)
 
 
 @_part
@@ -584,6 +633,7 @@ def _refuse(st, rules, request, now, status):
         later_tokens = max(0, st.output[request] - 1)
         row.end_ticks = row.first_token_ticks + rules.spill_tpot_ticks * later_tokens
         st.endpoint[0].unresolved -= 1
+        _count_late(st, request)
         return
     if rules.overflow == RETRY_OVERFLOW and attempt < rules.retries:
         fraction = draw(rules.seed, JITTER, request, attempt)
@@ -593,9 +643,7 @@ def _refuse(st, rules, request, now, status):
             row.end_ticks = tick  # until it is resolved: when it comes again
             _push_retry(st, request)
             return
-    row.status = status
-    row.end_ticks = now
-    st.endpoint[0].unresolved -= 1
+    _give_up(st, request, now, status)
 
 
 @_part
@@ -763,8 +811,8 @@ def _remove_one(st, now):
 
 @_part
 def _loop(st, rules):
-    """Go on until all work is done and the horizon is passed, or until there is no room for what one
-    tick may start. Returns whether it is done; called again with more room it goes on."""
+    """Go on until all work is done and the horizon is passed, or no promise can be kept any more, or
+    until there is no room for what one tick may start. Returns whether it is done; called again with more room it goes on."""
     endpoint = st.endpoint[0]
     n = len(st.arrival)
     room = len(st.wish_number)
@@ -777,6 +825,8 @@ def _loop(st, rules):
             now = st.requests[st.retries[0]].end_ticks
         now = min(now, st.events[1])
         if now >= NEVER or (endpoint.unresolved == 0 and now > rules.horizon_ticks):
+            return True
+        if endpoint.hopeless == 1:
             return True
         if endpoint.slots + rules.max_chunks > len(st.chunks):
             return False
@@ -868,11 +918,8 @@ def _loop(st, rules):
                 if rules.metric != IN_FLIGHT_METRIC:
                     endpoint.metric_ticks += tokens
                 if tokens > rules.longest_tokens:
-                    row = st.requests[request]
-                    row.attempts = 1
-                    row.status = REFUSED_LENGTH
-                    row.end_ticks = now
-                    endpoint.unresolved -= 1
+                    st.requests[request].attempts = 1
+                    _give_up(st, request, now, REFUSED_LENGTH)
                     continue
             else:
                 break
@@ -936,17 +983,33 @@ def simulate(trace: Trace, rules: Rules) -> Trail:
     Raises:
         MemoryError: the trace does not fit.
     """
-    state = _blank(trace, rules)
-    done = _run(state, rules, True)
-    while not done:
-        state = _enlarged(state, rules)
-        done = _run(state, rules, False)
+    state = _ran(_blank(trace, rules, UNLIMITED), rules)
     endpoint = state.endpoint[0]
     launches = state.launches[: endpoint["launches"]].copy()
     return Trail(state.requests, launches, complete=bool(endpoint["unresolved"] == 0))
 
 
-def _blank(trace: Trace, rules: Rules) -> State:
+def keeps(trace: Trace, rules: Rules, allowed: Allowance) -> bool | None:
+    """Return whether no more requests are late or refused than may be; None if the run has no end.
+
+    The same as counting them after `simulate`, but a run that can no longer keep the promise stops there.
+    """
+    endpoint = _ran(_blank(trace, rules, allowed), rules).endpoint[0]
+    if endpoint["hopeless"] == 1:
+        return False
+    return True if endpoint["unresolved"] == 0 else None
+
+
+def _ran(state: State, rules: Rules) -> State:
+    """Return the state at the end."""
+    done = _run(state, rules, True)
+    while not done:
+        state = _enlarged(state, rules)
+        done = _run(state, rules, False)
+    return state
+
+
+def _blank(trace: Trace, rules: Rules, allowed: Allowance) -> State:
     n = len(trace)
     width = min(rules.max_sequences, n)
     slots = rules.start_chunks + 2 * rules.max_chunks
@@ -954,8 +1017,10 @@ def _blank(trace: Trace, rules: Rules) -> State:
     requests["chunk"] = NO_CHUNK
     requests["accepted_ticks"] = NEVER
     requests["first_token_ticks"] = NEVER
+    endpoint = np.zeros(1, ENDPOINT)
+    endpoint["most_refused"] = allowed.most_refused
     return State(
-        endpoint=np.zeros(1, ENDPOINT),
+        endpoint=endpoint,
         chunks=np.zeros(slots, CHUNK),
         events=_tournament(np.full(slots, NEVER, np.int64)),
         load=_tournament(_idle(slots)),
@@ -974,6 +1039,10 @@ def _blank(trace: Trace, rules: Rules) -> State:
         wish_number=np.zeros(rules.down_records + 1, np.int64),
         wish_value=np.zeros(rules.down_records + 1, np.int64),
         generated=np.zeros(n, np.int32),
+        metrics=allowed.metrics,
+        limit_ticks=allowed.limit_ticks,
+        most_late=allowed.most_late,
+        late=np.zeros(len(allowed.most_late), np.int64),
         arrival=trace.arrival_ticks,
         input=trace.input_tokens,
         cached=trace.cached_tokens,

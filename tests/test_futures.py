@@ -343,7 +343,7 @@ def test_a_winner_was_tested_on_fresh_futures_and_held_in_enough_of_them():
     assert len(made.evidence.outcomes) == made.held.futures == 12
     assert made.held.successes >= 12 - allowed
     assert made.held.low >= 0.7
-    assert sorted(made.chosen.evidence.outcomes) == list(range(12))
+    assert made.chosen.tried == 12
     assert made.chosen.evidence.successes >= 12 - allowed
 
 
