@@ -2,7 +2,7 @@
 
 A range is run in as many futures as it takes to know its verdict: first in a few that every range sees, then
 in those where others failed, and no further once too many failed. Only in the first is it measured; in the
-others it is judged, and a run stops where its verdict is certain. What was run is remembered, so that
+others it is judged alone, and where it failed before a run stops once its verdict is certain. What was run is remembered, so that
 asking again costs nothing and nothing depends on the order of asking or on the number of threads.
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 from planner.confidence import allowed_failures
 from planner.evidence import Evidence, means
 from planner.experiment import Experiment, Range
-from planner.objective import Objective
+from planner.objective import Objective, Verdict
 from planner.offer import Offer
 from planner.search import Trial
 from simulations.outcome import Outcome
@@ -65,7 +65,7 @@ class Bench:
     only: int = RECORDED
     n_runs: int = 0
     _seen: dict[Range, dict[int, Outcome]] = field(default_factory=dict)
-    _judged: dict[Range, dict[int, bool]] = field(default_factory=dict)
+    _judged: dict[Range, dict[int, Verdict]] = field(default_factory=dict)
     _failed: dict[Range, set[int]] = field(default_factory=dict)
     _rejected: dict[Range, Evidence] = field(default_factory=dict)
     _facing: set[int] = field(default_factory=set)
@@ -156,6 +156,8 @@ class Bench:
         """Judge a range in some futures, as far as it was not; stop where more failed than are enough."""
         judged = self._judged.setdefault(size, {})
         missing = [future for future in futures if future not in judged]
+        # What is missed is told of the common futures, where it fails there.
+        stop = any(future in judged and not judged[future].holds for future in self.common)
         while missing:
             # As many as it takes for the worst verdict: what is run does not depend on threads.
             n = enough + 1 - self._failures(size)
@@ -163,9 +165,11 @@ class Bench:
                 break
             batch, missing = missing[: max(n, BATCH)], missing[max(n, BATCH) :]
             self.n_runs += len(batch)
-            made = self.mapper(lambda future: self.experiment.keeps(size, future), batch)
-            for future, held in zip(batch, made, strict=True):
-                self._note(size, future, held=held)
+            made = self.mapper(
+                lambda future: self.experiment.verdict(size, future, stop=stop), batch
+            )
+            for future, verdict in zip(batch, made, strict=True):
+                self._note(size, future, verdict)
 
     def measure(self, size: Range, futures: Sequence[int]) -> None:
         """Run a range in some futures to the end, as far as it was not."""
@@ -175,7 +179,7 @@ class Bench:
         made = self.mapper(lambda future: self.experiment.outcome(size, future), missing)
         for future, outcome in zip(missing, made, strict=True):
             seen[future] = outcome
-            self._note(size, future, held=self.objective.judge(outcome).holds)
+            self._note(size, future, self.objective.judge(outcome))
 
     def completed(self, trial: Trial) -> Trial:
         """Return a trial with the outcomes of all futures that its range was tried in."""
@@ -193,10 +197,11 @@ class Bench:
 
     def with_failures(self, trial: Trial) -> Trial:
         """Return a trial with the outcomes of all futures in which its range fails."""
-        if trial.evidence.verdicts.keys() >= set(trial.evidence.failing):
+        missing = sorted(set(trial.evidence.failing) - trial.evidence.outcomes.keys())
+        if not missing:
             return trial
         size = (trial.min_chunks, trial.max_chunks)
-        self.measure(size, sorted(trial.evidence.failing))
+        self.measure(size, missing)
         return self.trial(size)
 
     def deciding(self, trial: Trial) -> Evidence:
@@ -206,9 +211,6 @@ class Bench:
     def trial(self, size: Range) -> Trial:
         """Return what is known of a range by now."""
         seen, judged = self._seen[size], self._judged[size]
-        failing = [future for future in self.screening if not judged.get(future, True)]
-        if len(failing) > self.allowed and not set(failing) & set(self.common):
-            self.measure(size, failing)  # what it misses is to be told
         known = {future: seen[future] for future in self.screening if future in seen}
         rest = {f: judged[f] for f in self.screening if f in judged and f not in seen}
         evidence = Evidence(known, self.objective, tuple(self.common), rest)
@@ -267,9 +269,9 @@ class Bench:
         failed = Counter(future for futures in self._failed.values() for future in futures)
         return sorted(self._facing, key=lambda future: (-failed[future], future))
 
-    def _note(self, size: Range, future: int, *, held: bool) -> None:
-        self._judged.setdefault(size, {})[future] = held
-        if not held:
+    def _note(self, size: Range, future: int, verdict: Verdict) -> None:
+        self._judged.setdefault(size, {})[future] = verdict
+        if not verdict.holds:
             self._failed.setdefault(size, set()).add(future)
 
     def _failures(self, size: Range) -> int:

@@ -26,25 +26,26 @@ class Evidence:
         objective: the promise.
         common: the futures in which every range was run, so that figures compare; all that there are, unless
             told otherwise.
-        only_judged: of further futures, whether the promise held, which is all that is known of them.
+        only_judged: of further futures, whether the promise held; what was missed there is known unless it
+            failed in one of the common ones.
     """
 
     outcomes: Mapping[int, Outcome]
     objective: Objective
     common: Sequence[int] = ()
-    only_judged: Mapping[int, bool] = field(default_factory=dict)
+    only_judged: Mapping[int, Verdict] = field(default_factory=dict)
 
     @cached_property
     def verdicts(self) -> dict[int, Verdict]:
-        """What the outcomes say of the promise, by future."""
-        return {number: self.objective.judge(outcome) for number, outcome in self.outcomes.items()}
+        """Whether the promise held, by future."""
+        judged = {n: self.objective.judge(outcome) for n, outcome in self.outcomes.items()}
+        return {**judged, **self.only_judged}
 
     @property
     def failing(self) -> list[int]:
-        """The futures in which the promise did not hold, the worst first, then those without an outcome."""
+        """The futures in which the promise did not hold, the worst first as far as that is known."""
         failing = [number for number, verdict in self.verdicts.items() if not verdict.holds]
-        failing.sort(key=lambda number: (-_shortfall(self.verdicts[number]), number))
-        return failing + sorted(number for number, held in self.only_judged.items() if not held)
+        return sorted(failing, key=lambda number: (-_shortfall(self.verdicts[number]), number))
 
     @property
     def tried(self) -> int:
@@ -59,14 +60,12 @@ class Evidence:
     def verdict(self, allowed_failures: int) -> Verdict:
         """Return whether enough futures keep the promise, and what the failing ones miss on average.
 
-        The average is over those that every range was run in, where it fails in such, so that it compares;
-        else over all that have an outcome.
+        The average is over those that every range was run in, where it fails in such, so that it compares.
         """
         if len(self.failing) <= allowed_failures:
             return Verdict(True, ())
         common = [number for number in self.failing if number in self.common]
-        known = [number for number in self.failing if number in self.verdicts]
-        failing = [self.verdicts[number] for number in common or known]
+        failing = [self.verdicts[number] for number in common or self.failing]
         found: dict[str, list[Miss]] = {}
         for verdict in failing:
             for miss in verdict.misses:

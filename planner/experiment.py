@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from planner.objective import Objective
+from planner.objective import Objective, Verdict
 from planner.offer import Offer
-from simulations.engine import keeps, simulate
+from simulations.engine import count, simulate
 from simulations.outcome import Outcome, summarise
 from simulations.rating import settle
 from simulations.run import Run
@@ -63,10 +63,21 @@ class Experiment:
         run = self.run(size, future)
         return summarise(run, self.objective.limits, price=self.offer.price)
 
-    def keeps(self, size: Range, future: int = RECORDED) -> bool:
-        """Return whether a range keeps the promise in a future: what its outcome would say, for less."""
+    def verdict(self, size: Range, future: int = RECORDED, *, stop: bool) -> Verdict:
+        """Return whether a range keeps the promise in a future: what its outcome would say, for less.
+
+        Args:
+            stop: not to go on where it is certain that it does not; then it is not known what it misses.
+        """
         trace = self.futures.draw(future)
-        return keeps(trace, self._scenario(size, future), self.objective.allowance(trace))
+        allowed = self.objective.allowance(trace)
+        scenario = self._scenario(size, future)
+        counted = count(trace, scenario, allowed if stop else allowed.unlimited)
+        return self.objective.judge_count(counted, trace, allowed)
+
+    def keeps(self, size: Range, future: int = RECORDED) -> bool:
+        """Return whether a range keeps the promise in a future, at the least cost."""
+        return self.verdict(size, future, stop=True).holds
 
     def _scenario(self, size: Range, future: int) -> Scenario:
         low, high = size

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -143,7 +144,9 @@ def sensitivities(
         )
         return below, above
 
-    flips = list(mapper(flips_of, knobs))
+    turning = mapper(flips_of, knobs)
+    _import_morris()  # two seconds, while the runs go on
+    flips = list(turning)
     screened = _screen(experiment, chosen, jury, knobs, mapper, seed, progress)
     rows = [
         Sensitivity(
@@ -171,6 +174,14 @@ def sensitivities(
             )
         )
     return sorted(rows, key=lambda row: (row.distance, -(row.effect or 0.0), row.parameter))
+
+
+def _import_morris() -> tuple[Any, Any]:
+    """Return SALib's modules of Morris's screen: the sampling and the analysis."""
+    from SALib.analyze import morris as analysis
+    from SALib.sample import morris as sampling
+
+    return sampling, analysis
 
 
 def _flip(
@@ -238,9 +249,7 @@ def _screen(
     trajectories = min(MOST_TRAJECTORIES, affordable)
     if trajectories < 2 or len(knobs) < 2:
         return {}
-    from SALib.analyze import morris as analysis
-    from SALib.sample import morris as sampling
-
+    sampling, analysis = _import_morris()
     problem = {
         "num_vars": len(knobs),
         "names": [knob.name for knob in knobs],

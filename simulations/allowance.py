@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from simulations.outcome import Limit
 from simulations.tally import METRIC_CODES
-from simulations.ticks import to_ticks
+from simulations.ticks import NEVER, to_ticks
 from simulations.trace import Trace
 
 
@@ -26,12 +26,33 @@ class Allowance(NamedTuple):
         limit_ticks: of each limit.
         most_late: of each limit, requests that may pass it; the refused pass every one.
         most_refused: requests that may be refused for good.
+        applies: of each limit, requests that it applies to.
     """
 
     metrics: npt.NDArray[np.int64]
     limit_ticks: npt.NDArray[np.int64]
     most_late: npt.NDArray[np.int64]
     most_refused: int
+    applies: npt.NDArray[np.int64]
+
+    @property
+    def unlimited(self) -> Allowance:
+        """The same limits, with any number of requests late or refused: a run that counts to its end."""
+        return self._replace(most_late=np.full_like(self.most_late, NEVER), most_refused=NEVER)
+
+
+class Count(NamedTuple):
+    """What a run counted.
+
+    Args:
+        late: of each limit, requests that passed it.
+        refused: requests refused for good.
+        stopped: more than may be, so the run stopped there and would have counted more.
+    """
+
+    late: tuple[int, ...]
+    refused: int
+    stopped: bool
 
 
 def allowance(
@@ -54,12 +75,12 @@ def allowance(
         "tpot": int((trace.output_tokens >= 2).sum()),
         "e2e": len(trace),
     }
+    applies = np.array([n_by_metric[limit.metric] for limit in limits], np.int64)
+    spare = np.array([100 - limit.percentile for limit in limits], np.int64)
     return Allowance(
         np.array([METRIC_CODES[limit.metric] for limit in limits], np.int64),
         np.array([to_ticks(limit.seconds) for limit in limits], np.int64),
-        np.array(
-            [(100 - limit.percentile) * n_by_metric[limit.metric] // 100 for limit in limits],
-            np.int64,
-        ),
+        spare * applies // 100,
         int(Fraction(str(max_refused_fraction)) * len(trace)),
+        applies,
     )

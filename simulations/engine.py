@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from simulations.allowance import Allowance
+from simulations.allowance import Allowance, Count
 from simulations.errors import ScenarioError
 from simulations.rating import settle
 from simulations.run import Run
@@ -50,19 +50,16 @@ def simulate(
     return Run(trace, settled, rules, trail, engine)
 
 
-def keeps(trace: Trace, scenario: Scenario, allowed: Allowance) -> bool:
-    """Return whether no more requests of a trace are late or refused than may be.
-
-    What counting them in the run of `simulate` gives, at less cost: nothing is kept of the run, and it
-    stops where the verdict is certain.
+def count(trace: Trace, scenario: Scenario, allowed: Allowance) -> Count:
+    """Return how many requests of a trace are late and refused, at less cost than a run that is kept.
 
     Args:
         trace: the traffic.
         scenario: the endpoint.
-        allowed: what the promise allows on this trace.
+        allowed: what the promise allows on this trace; where there is more, the run stops.
 
     Raises:
-        ScenarioError: the scenario cannot be simulated, or passes 1.46 years with the verdict open.
+        ScenarioError: the scenario cannot be simulated, or passes 1.46 years without being stopped.
 
     >>> from simulations.allowance import allowance
     >>> from simulations.capacity import TokenChunks
@@ -70,13 +67,13 @@ def keeps(trace: Trace, scenario: Scenario, allowed: Allowance) -> bool:
     >>> from simulations.scenario import Service
     >>> trace = Trace.build([0.0, 1.0], [100, 200], [10, 20])
     >>> scenario = Scenario(Service(0.01), TokenChunks(980, 1, 2))
-    >>> [keeps(trace, scenario, allowance(trace, [Limit("e2e", 100, limit)])) for limit in (0.15, 0.25)]
-    [False, True]
+    >>> count(trace, scenario, allowance(trace, [Limit("e2e", 95, 0.15)]).unlimited)
+    Count(late=(1,), refused=0, stopped=False)
     """
     from simulations import kernel
 
     settled = settle(scenario, trace)
-    kept = kernel.keeps(trace, settled.rules(trace), allowed)
-    if kept is None:
+    counted = kernel.count(trace, settled.rules(trace), allowed)
+    if counted is None:
         raise ScenarioError(ENDLESS)
-    return kept
+    return counted

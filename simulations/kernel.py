@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulations import laws, ticks
-from simulations.allowance import Allowance
+from simulations.allowance import Allowance, Count
 from simulations.run import (
     COMPLETED,
     LAUNCH,
@@ -47,7 +47,7 @@ NOBODY = -1
 RETRY_OVERFLOW, SPILL_OVERFLOW = OVERFLOW_CODES["retry"], OVERFLOW_CODES["spill"]
 IN_FLIGHT_METRIC = laws.METRIC_IN_FLIGHT
 NO_LIMITS = np.zeros(0, np.int64)
-UNLIMITED = Allowance(NO_LIMITS, NO_LIMITS, NO_LIMITS, NEVER)
+UNLIMITED = Allowance(NO_LIMITS, NO_LIMITS, NO_LIMITS, NEVER, NO_LIMITS)
 JITTER, START_DELAY = laws.PURPOSE_JITTER, laws.PURPOSE_START_DELAY
 
 CHUNK = np.dtype(
@@ -989,15 +989,17 @@ def simulate(trace: Trace, rules: Rules) -> Trail:
     return Trail(state.requests, launches, complete=bool(endpoint["unresolved"] == 0))
 
 
-def keeps(trace: Trace, rules: Rules, allowed: Allowance) -> bool | None:
-    """Return whether no more requests are late or refused than may be; None if the run has no end.
+def count(trace: Trace, rules: Rules, allowed: Allowance) -> Count | None:
+    """Return how many requests are late and refused; None if the run has no end.
 
-    The same as counting them after `simulate`, but a run that can no longer keep the promise stops there.
+    The same as counting them after `simulate`, but the run stops where there are more than may be.
     """
-    endpoint = _ran(_blank(trace, rules, allowed), rules).endpoint[0]
-    if endpoint["hopeless"] == 1:
-        return False
-    return True if endpoint["unresolved"] == 0 else None
+    state = _ran(_blank(trace, rules, allowed), rules)
+    endpoint = state.endpoint[0]
+    if endpoint["unresolved"] > 0 and endpoint["hopeless"] == 0:
+        return None
+    late = tuple(int(n) for n in state.late)
+    return Count(late, int(endpoint["refused"]), bool(endpoint["hopeless"]))
 
 
 def _ran(state: State, rules: Rules) -> State:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from planner.objective import Objective
 from simulations.capacity import TokenChunks
-from simulations.engine import keeps, simulate
+from simulations.engine import count, simulate
 from simulations.errors import ScenarioError
 from simulations.outcome import METRICS, Limit, summarise
 from simulations.scenario import Admission, Autoscaler, Scenario, Service
@@ -41,9 +41,12 @@ def promises(draw: st.DrawFn) -> Objective:
 def test_stopping_early_changes_no_verdict(drawn, objective):
     trace, scenario = drawn
     outcome = summarise(simulate(trace, scenario), objective.limits)
-    held = objective.judge(outcome).holds
-    event(f"keeps the promise: {held}")
-    assert keeps(trace, scenario, objective.allowance(trace)) == held
+    verdict, allowed = objective.judge(outcome), objective.allowance(trace)
+    event(f"keeps the promise: {verdict.holds}")
+    assert count(trace, scenario, allowed).stopped == (not verdict.holds)
+    counted = count(trace, scenario, allowed.unlimited)
+    assert not counted.stopped
+    assert objective.judge_count(counted, trace, allowed) == verdict
 
 
 def test_a_hopeless_run_stops():
@@ -59,5 +62,5 @@ def test_a_hopeless_run_stops():
     with pytest.raises(ScenarioError, match=r"1\.46 years"):
         simulate(trace, scenario)
     with pytest.raises(ScenarioError, match=r"1\.46 years"):
-        keeps(trace, scenario, Objective(()).allowance(trace))
-    assert not keeps(trace, scenario, Objective.default().allowance(trace))
+        count(trace, scenario, Objective(()).allowance(trace))
+    assert count(trace, scenario, Objective.default().allowance(trace)).stopped
