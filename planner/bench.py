@@ -1,7 +1,8 @@
 """Where ranges are tried: the same futures for all, one endpoint but for its range, one promise.
 
 A range is run in as many futures as it takes to know its verdict: first in a few that every range sees, then
-in those where others failed, and no further once too many failed. What was run is remembered, so that
+in those where others failed, and no further once too many failed. Only in the first is it measured; in the
+others it is judged alone, and where it failed before a run stops once its verdict is certain. What was run is remembered, so that
 asking again costs nothing and nothing depends on the order of asking or on the number of threads.
 """
 
@@ -18,7 +19,7 @@ import numpy as np
 from planner.confidence import allowed_failures
 from planner.evidence import Evidence, means
 from planner.experiment import Experiment, Range
-from planner.objective import Objective
+from planner.objective import Objective, Verdict
 from planner.offer import Offer
 from planner.search import Trial
 from simulations.outcome import Outcome
@@ -64,6 +65,7 @@ class Bench:
     only: int = RECORDED
     n_runs: int = 0
     _seen: dict[Range, dict[int, Outcome]] = field(default_factory=dict)
+    _judged: dict[Range, dict[int, Verdict]] = field(default_factory=dict)
     _failed: dict[Range, set[int]] = field(default_factory=dict)
     _rejected: dict[Range, Evidence] = field(default_factory=dict)
     _facing: set[int] = field(default_factory=set)
@@ -114,9 +116,14 @@ class Bench:
         if self.progress:
             self.progress(f"{min_chunks}..{max_chunks}", len(self._seen))
         size = (min_chunks, max_chunks)
-        self.look(size, self.common)
+        self.measure(size, self.common)
         self.look(size, self._hardest, enough=self.allowed)
         return self.trial(size)
+
+    def tell(self) -> None:
+        """Say that what stands beside the answer is being worked out; what this raises ends the whole."""
+        if self.progress:
+            self.progress("what would change the answer", len(self._seen))
 
     def confirm(self, size: Range) -> Trial:
         """Try a range in every future of the search; those where it fails are faced by every other range."""
@@ -145,22 +152,40 @@ class Bench:
             self._rejected[size] = evidence
         return evidence
 
-    def look(self, size: Range, futures: Sequence[int], *, enough: int | None = None) -> None:
-        """Run a range in some futures, as far as it was not; stop where more failed than are enough."""
-        seen = self._seen.setdefault(size, {})
-        missing = [future for future in futures if future not in seen]
+    def look(self, size: Range, futures: Sequence[int], *, enough: int) -> None:
+        """Judge a range in some futures, as far as it was not; stop where more failed than are enough."""
+        judged = self._judged.setdefault(size, {})
+        missing = [future for future in futures if future not in judged]
+        # What is missed is told of the common futures, where it fails there.
+        stop = any(future in judged and not judged[future].holds for future in self.common)
         while missing:
             # As many as it takes for the worst verdict: what is run does not depend on threads.
-            n = len(missing) if enough is None else enough + 1 - self._failures(size)
+            n = enough + 1 - self._failures(size)
             if n <= 0:
                 break
             batch, missing = missing[: max(n, BATCH)], missing[max(n, BATCH) :]
             self.n_runs += len(batch)
-            made = self.mapper(lambda future: self.experiment.outcome(size, future), batch)
-            for future, outcome in zip(batch, made, strict=True):
-                seen[future] = outcome
-                if not self.objective.judge(outcome).holds:
-                    self._failed.setdefault(size, set()).add(future)
+            made = self.mapper(
+                lambda future: self.experiment.verdict(size, future, stop=stop), batch
+            )
+            for future, verdict in zip(batch, made, strict=True):
+                self._note(size, future, verdict)
+
+    def measure(self, size: Range, futures: Sequence[int]) -> None:
+        """Run a range in some futures to the end, as far as it was not."""
+        seen = self._seen.setdefault(size, {})
+        missing = [future for future in futures if future not in seen]
+        self.n_runs += len(missing)
+        made = self.mapper(lambda future: self.experiment.outcome(size, future), missing)
+        for future, outcome in zip(missing, made, strict=True):
+            seen[future] = outcome
+            self._note(size, future, self.objective.judge(outcome))
+
+    def completed(self, trial: Trial) -> Trial:
+        """Return a trial with the outcomes of all futures that its range was tried in."""
+        size = (trial.min_chunks, trial.max_chunks)
+        self.measure(size, sorted(self._judged[size]))
+        return self.trial(size)
 
     def figures(self, size: Range, futures: Sequence[int]) -> Mapping[str, Any]:
         """Return the mean figures of a range in some futures, or in the first of them where they are long."""
@@ -170,11 +195,25 @@ class Bench:
         )
         return means([outcome.figures() for outcome in outcomes])
 
+    def with_failures(self, trial: Trial) -> Trial:
+        """Return a trial with the outcomes of all futures in which its range fails."""
+        missing = sorted(set(trial.evidence.failing) - trial.evidence.outcomes.keys())
+        if not missing:
+            return trial
+        size = (trial.min_chunks, trial.max_chunks)
+        self.measure(size, missing)
+        return self.trial(size)
+
+    def deciding(self, trial: Trial) -> Evidence:
+        """Return what decides on a range: the fresh futures it failed in, where it was ruled out there."""
+        return self._rejected.get((trial.min_chunks, trial.max_chunks), trial.evidence)
+
     def trial(self, size: Range) -> Trial:
         """Return what is known of a range by now."""
-        seen = self._seen[size]
+        seen, judged = self._seen[size], self._judged[size]
         known = {future: seen[future] for future in self.screening if future in seen}
-        evidence = Evidence(known, self.objective, tuple(self.common))
+        rest = {f: judged[f] for f in self.screening if f in judged and f not in seen}
+        evidence = Evidence(known, self.objective, tuple(self.common), rest)
         verdict = evidence.verdict(self.allowed)
         if size in self._rejected:
             verdict = self._rejected[size].verdict(self.allowed)
@@ -229,6 +268,11 @@ class Bench:
         """The futures that every range must face, those first in which most ranges failed so far."""
         failed = Counter(future for futures in self._failed.values() for future in futures)
         return sorted(self._facing, key=lambda future: (-failed[future], future))
+
+    def _note(self, size: Range, future: int, verdict: Verdict) -> None:
+        self._judged.setdefault(size, {})[future] = verdict
+        if not verdict.holds:
+            self._failed.setdefault(size, set()).add(future)
 
     def _failures(self, size: Range) -> int:
         return len(self._failed.get(size, ()))

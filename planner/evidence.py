@@ -1,4 +1,4 @@
-"""What was seen of one range: the outcome of each future it was run in, and whether the promise held there.
+"""What was seen of one range: whether the promise held in each future it was run in, and the outcome of some.
 
 Knows neither how futures are made nor which one is run next.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean
 from typing import Any
@@ -22,31 +22,40 @@ class Evidence:
     """The outcomes of one range, by the number of the future.
 
     Args:
-        outcomes: at least one.
+        outcomes: of the futures that were run to the end, at least one.
         objective: the promise.
         common: the futures in which every range was run, so that figures compare; all that there are, unless
             told otherwise.
+        only_judged: of further futures, whether the promise held; what was missed there is known unless it
+            failed in one of the common ones.
     """
 
     outcomes: Mapping[int, Outcome]
     objective: Objective
     common: Sequence[int] = ()
+    only_judged: Mapping[int, Verdict] = field(default_factory=dict)
 
     @cached_property
     def verdicts(self) -> dict[int, Verdict]:
         """Whether the promise held, by future."""
-        return {number: self.objective.judge(outcome) for number, outcome in self.outcomes.items()}
+        judged = {n: self.objective.judge(outcome) for n, outcome in self.outcomes.items()}
+        return {**judged, **self.only_judged}
 
     @property
     def failing(self) -> list[int]:
-        """The futures in which the promise did not hold, the worst first."""
+        """The futures in which the promise did not hold, the worst first as far as that is known."""
         failing = [number for number, verdict in self.verdicts.items() if not verdict.holds]
         return sorted(failing, key=lambda number: (-_shortfall(self.verdicts[number]), number))
 
     @property
+    def tried(self) -> int:
+        """In how many futures the range was run."""
+        return len(self.outcomes) + len(self.only_judged)
+
+    @property
     def successes(self) -> int:
         """Futures in which the promise held."""
-        return len(self.verdicts) - len(self.failing)
+        return self.tried - len(self.failing)
 
     def verdict(self, allowed_failures: int) -> Verdict:
         """Return whether enough futures keep the promise, and what the failing ones miss on average.

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from planner.objective import Objective
+from planner.objective import Objective, Verdict
 from planner.offer import Offer
-from simulations.engine import simulate
+from simulations.engine import count, simulate
 from simulations.outcome import Outcome, summarise
 from simulations.rating import settle
 from simulations.run import Run
@@ -56,17 +56,35 @@ class Experiment:
 
     def run(self, size: Range, future: int = RECORDED) -> Run:
         """Simulate a range in a future."""
-        low, high = size
-        start = self.start_chunks
-        scenario = replace(
-            self.base,
-            capacity=self.offer.capacity(low, high),
-            start_chunks=None if start is None else min(max(start, low), high),
-            seed=self.futures.endpoint_seed(future),
-        )
-        return simulate(self.futures.draw(future), scenario)
+        return simulate(self.futures.draw(future), self._scenario(size, future))
 
     def outcome(self, size: Range, future: int = RECORDED) -> Outcome:
         """Simulate a range in a future and return its numbers alone."""
         run = self.run(size, future)
         return summarise(run, self.objective.limits, price=self.offer.price)
+
+    def verdict(self, size: Range, future: int = RECORDED, *, stop: bool) -> Verdict:
+        """Return whether a range keeps the promise in a future: what its outcome would say, for less.
+
+        Args:
+            stop: not to go on where it is certain that it does not; then it is not known what it misses.
+        """
+        trace = self.futures.draw(future)
+        allowed = self.objective.allowance(trace)
+        scenario = self._scenario(size, future)
+        counted = count(trace, scenario, allowed if stop else allowed.unlimited)
+        return self.objective.judge_count(counted, trace, allowed)
+
+    def keeps(self, size: Range, future: int = RECORDED) -> bool:
+        """Return whether a range keeps the promise in a future, at the least cost."""
+        return self.verdict(size, future, stop=True).holds
+
+    def _scenario(self, size: Range, future: int) -> Scenario:
+        low, high = size
+        start = self.start_chunks
+        return replace(
+            self.base,
+            capacity=self.offer.capacity(low, high),
+            start_chunks=None if start is None else min(max(start, low), high),
+            seed=self.futures.endpoint_seed(future),
+        )

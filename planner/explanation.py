@@ -90,18 +90,25 @@ def futures_text(trial: Trial) -> str:
 
 
 def next_cheaper(
-    found: Found, chosen: Trial, objective: Objective, rerun: Callable[[tuple[int, int], int], Run]
+    found: Found,
+    chosen: Trial,
+    objective: Objective,
+    rerun: Callable[[tuple[int, int], int], Run],
+    complete: Callable[[Trial], Trial] = lambda trial: trial,
 ) -> NextCheaper | None:
     """Return the dearest of the cheaper ranges tried, with what it breaks; None where there is none.
 
     When it breaks is seen in one future: the one in the middle of those in which it fails.
+
+    Args:
+        complete: gives a trial with the outcomes of all futures in which its range fails.
     """
     cheaper = [
         trial for trial in found.trials if trial.key < chosen.key and not trial.verdict.holds
     ]
     if not cheaper or not chosen.verdict.holds:
         return None
-    trial = max(cheaper, key=lambda t: t.key)
+    trial = complete(max(cheaper, key=lambda t: t.key))
     assert trial.verdict.worst is not None
     failing = trial.evidence.failing
     if not failing:  # it failed on fresh futures alone

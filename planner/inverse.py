@@ -65,7 +65,7 @@ def best_within(bench: Bench, budget_usd_per_month: float, *, allow_zero: bool) 
     if not sizes:
         raise _pays_for_nothing(budget_usd_per_month, price, "")
     best = max(sizes, key=lambda size: (_worst_margins(bench, size), -size[1]))
-    bench.look(best, bench.screening)
+    bench.measure(best, bench.screening)
     trial = bench.trial(best)
     cost = trial.usd_per_month
     assert cost is not None
@@ -130,7 +130,7 @@ def _largest_minimum(bench: Bench, high: int, most: int, lowest: int, budget: fl
 
 def _worst_margins(bench: Bench, size: Range) -> list[float]:
     """Return how the promise is kept in the futures every range is run in, the worst first."""
-    trial = bench.attempt(*size)
+    trial = bench.completed(bench.attempt(*size))
     return sorted(margin(bench.objective, o) for o in trial.evidence.outcomes.values())[:1]
 
 

@@ -41,10 +41,7 @@ class Jury:
 
     def holds(self, experiment: Experiment, size: Range) -> bool:
         """Whether a range keeps the promise in one of these futures at least."""
-        return any(
-            experiment.objective.judge(experiment.outcome(size, future)).holds
-            for future in reversed(self.futures)
-        )
+        return any(experiment.keeps(size, future) for future in reversed(self.futures))
 
     def margin(self, experiment: Experiment, size: Range) -> float:
         """Return by which share of requests a range keeps its promise, in the future at which it tips."""

@@ -6,11 +6,14 @@ how much each part of it was missed. It knows nothing of ranges or money.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from simulations.allowance import Allowance, Count, allowance
 from simulations.errors import ObjectiveError
-from simulations.outcome import Limit, Outcome
+from simulations.outcome import Attainment, Limit, Outcome
+from simulations.trace import Trace
 
 DEFAULT_TTFT_P95_S = 2.0
 DEFAULT_MAX_REFUSED_FRACTION = 0.001
@@ -109,17 +112,33 @@ class Objective:
 
     def judge(self, outcome: Outcome) -> Verdict:
         """Return whether an outcome keeps the promise; on exact counts."""
-        misses = []
-        for limit in self.limits:
-            counted = outcome.attainment[limit.key]
-            if not counted.reaches(limit.percentile):
-                misses.append(Miss(limit.key, counted.fraction, limit.percentile / 100))
-        if outcome.refused > Fraction(str(self.max_refused_fraction)) * outcome.arrived:
-            misses.append(
-                Miss("max_refused_fraction", outcome.refused_fraction, self.max_refused_fraction)
-            )
+        attained = [outcome.attainment[limit.key] for limit in self.limits]
+        return self._verdict(attained, Attainment(outcome.refused, outcome.arrived))
+
+    def judge_count(self, counted: Count, trace: Trace, allowed: Allowance) -> Verdict:
+        """Return the same of what a run on a trace counted; of one that stopped, only that it does not hold."""
+        if counted.stopped:
+            return Verdict(False, ())
+        attained = [
+            Attainment(int(of) - late, int(of))
+            for late, of in zip(counted.late, allowed.applies, strict=True)
+        ]
+        return self._verdict(attained, Attainment(counted.refused, len(trace)))
+
+    def _verdict(self, attained: Sequence[Attainment], refused: Attainment) -> Verdict:
+        misses = [
+            Miss(limit.key, counted.fraction, limit.percentile / 100)
+            for limit, counted in zip(self.limits, attained, strict=True)
+            if not counted.reaches(limit.percentile)
+        ]
+        if refused.within > Fraction(str(self.max_refused_fraction)) * refused.of:
+            misses.append(Miss("max_refused_fraction", refused.fraction, self.max_refused_fraction))
         misses.sort(key=lambda miss: -miss.by)
         return Verdict(not misses, tuple(misses))
+
+    def allowance(self, trace: Trace) -> Allowance:
+        """Return how many requests of a trace may be late or refused, for runs that are only judged."""
+        return allowance(trace, self.limits, self.max_refused_fraction)
 
     def shortness_warnings(self, n_requests: int) -> list[str]:
         """Return what this many requests are too few for."""

@@ -342,8 +342,11 @@ def _find(bench: Bench, *, allow_zero: bool, limit_chunks: int | None) -> tuple[
             fixed_only=bench.fixed_only,
             max_trials=max(40, min(TRIALS_FOR_SMALL, REQUESTS_TO_SIMULATE // per_trial)),
         )
-        if found.best is None or n == 1:
-            return found, (found.best or found.nearest_miss).evidence
+        if found.best is None:
+            nearest = bench.completed(found.nearest_miss)
+            return found.with_trial(nearest), nearest.evidence
+        if n == 1:
+            return found, found.best.evidence
         size = (found.best.min_chunks, found.best.max_chunks)
         if not bench.confirm(size).verdict.holds:
             continue
@@ -356,12 +359,8 @@ def _find(bench: Bench, *, allow_zero: bool, limit_chunks: int | None) -> tuple[
 def _confirmed(found: Found, bench: Bench) -> Found:
     """Return what was found with the winner's trial as it stands after all futures."""
     assert found.best is not None
-    size = (found.best.min_chunks, found.best.max_chunks)
-    trial = bench.trial(size)
-    trials = tuple(
-        trial if (one.min_chunks, one.max_chunks) == size else one for one in found.trials
-    )
-    return replace(found, best=trial if trial.verdict.holds else None, trials=trials)
+    trial = bench.trial((found.best.min_chunks, found.best.max_chunks))
+    return replace(found.with_trial(trial), best=trial if trial.verdict.holds else None)
 
 
 def _explained(
@@ -389,7 +388,9 @@ def _explained(
         entity_version=offer.version,
     )
     held = held_in(evidence, bench.n_futures, objective)
-    cheaper = explanation.next_cheaper(found, chosen, objective, bench.experiment.run)
+    cheaper = explanation.next_cheaper(
+        found, chosen, objective, bench.experiment.run, bench.with_failures
+    )
     tested = tuple(evidence.outcomes)
     safer = explanation.next_safer(found, chosen, lambda size: bench.figures(size, tested))
     size = (chosen.min_chunks, chosen.max_chunks)
@@ -406,9 +407,10 @@ def _explained(
                 size,
                 jury,
                 cheaper=None if near is None else (near.min_chunks, near.max_chunks),
-                cheaper_jury=None if near is None else Jury.of(near.evidence, bench.allowed),
+                cheaper_jury=None if near is None else Jury.of(bench.deciding(near), bench.allowed),
                 mapper=bench.mapper,
                 seed=seed,
+                progress=bench.tell,
             )
             volumes = break_even(bench, jury, size, evidence.spreads()["usd_per_month"].value)
         if grow:

@@ -9,7 +9,7 @@ neighbours of the best. Autoscaling, retries and preemption are not monotone, so
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from planner.evidence import Evidence
@@ -54,7 +54,7 @@ class Trial:
     @property
     def tried(self) -> int:
         """How many futures it was run in."""
-        return len(self.evidence.outcomes)
+        return self.evidence.tried
 
     @property
     def figures(self) -> dict[str, Any]:
@@ -100,6 +100,12 @@ class Found:
     proved: bool
     space: int
     note: str
+
+    def with_trial(self, trial: Trial) -> Found:
+        """Return the same with more known of one of the ranges."""
+        size = (trial.min_chunks, trial.max_chunks)
+        trials = [trial if (t.min_chunks, t.max_chunks) == size else t for t in self.trials]
+        return replace(self, trials=tuple(trials))
 
     @property
     def nearest_miss(self) -> Trial:

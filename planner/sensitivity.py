@@ -7,8 +7,9 @@ Verdicts are asked of the futures that decide them (`jury`), so a turn costs a r
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -91,6 +92,7 @@ def sensitivities(
     cheaper_jury: Jury | None = None,
     mapper: Mapper = map,
     seed: int = 0,
+    progress: Callable[[], None] | None = None,
 ) -> list[Sensitivity]:
     """Return what would change the answer, the nearest flip first, then the largest effect.
 
@@ -101,6 +103,7 @@ def sensitivities(
         cheaper, cheaper_jury: the next cheaper range, which does not, and the futures that decide on that.
         mapper: runs many at once.
         seed: of the screen's trajectories.
+        progress: called before every turn, from any thread; what it raises ends the whole.
     """
     knobs = knobs_of(experiment)
     requests = len(experiment.recorded)
@@ -110,23 +113,41 @@ def sensitivities(
         jury = replace(jury, futures=jury.futures[-1:])
         cheaper_jury = cheaper_jury and replace(cheaper_jury, futures=cheaper_jury.futures[-1:])
 
-    def becomes(turned: Experiment) -> str | None:
+    def fails(turned: Experiment) -> bool:
+        if progress:
+            progress()
         try:
-            if not jury.holds(turned, chosen):
-                return FAILS
-            if cheaper and cheaper_jury and cheaper_jury.holds(turned, cheaper):
-                return CHEAPER
+            return not jury.holds(turned, chosen)
         except PtplanError:
-            return FAILS  # an endpoint that cannot be simulated keeps no promise
-        return None
+            return True  # an endpoint that cannot be simulated keeps no promise
+
+    def cheaper_holds(turned: Experiment) -> bool:
+        try:
+            return bool(cheaper and cheaper_jury and cheaper_jury.holds(turned, cheaper))
+        except PtplanError:
+            return False
+
+    def is_cheaper(turned: Experiment) -> bool:
+        # The cheaper range fails more often, and a run that fails is a short one.
+        return cheaper_holds(turned) and not fails(turned)
+
+    def becomes(turned: Experiment) -> str | None:
+        if fails(turned):
+            return FAILS
+        return CHEAPER if cheaper_holds(turned) else None
+
+    becoming = {FAILS: fails, CHEAPER: is_cheaper}
 
     def flips_of(knob: Knob) -> tuple[Flip | None, Flip | None]:
-        return _flip(knob, experiment, knob.low, becomes), _flip(
-            knob, experiment, knob.high, becomes
+        below, above = (
+            _flip(knob, experiment, end, becomes, becoming) for end in (knob.low, knob.high)
         )
+        return below, above
 
-    flips = list(mapper(flips_of, knobs))
-    screened = _screen(experiment, chosen, jury, knobs, mapper, seed)
+    turning = mapper(flips_of, knobs)
+    _import_morris()  # two seconds, while the runs go on
+    flips = list(turning)
+    screened = _screen(experiment, chosen, jury, knobs, mapper, seed, progress)
     rows = [
         Sensitivity(
             knob.name,
@@ -155,9 +176,27 @@ def sensitivities(
     return sorted(rows, key=lambda row: (row.distance, -(row.effect or 0.0), row.parameter))
 
 
-def _flip(knob: Knob, experiment: Experiment, end: float, becomes: object) -> Flip | None:
-    """Return the value between what is assumed and an end at which the answer flips."""
-    assert callable(becomes)
+def _import_morris() -> tuple[Any, Any]:
+    """Return SALib's modules of Morris's screen: the sampling and the analysis."""
+    from SALib.analyze import morris as analysis
+    from SALib.sample import morris as sampling
+
+    return sampling, analysis
+
+
+def _flip(
+    knob: Knob,
+    experiment: Experiment,
+    end: float,
+    becomes: Callable[[Experiment], str | None],
+    becoming: Mapping[str, Callable[[Experiment], bool]],
+) -> Flip | None:
+    """Return the value between what is assumed and an end at which the answer flips.
+
+    Args:
+        becomes: what the answer becomes, None where it stands.
+        becoming: by what it may become, whether it does.
+    """
     change = becomes(knob.turn(experiment, knob.rounded(end)))
     if change is None:
         return None
@@ -166,7 +205,7 @@ def _flip(knob: Knob, experiment: Experiment, end: float, becomes: object) -> Fl
         middle = knob.rounded(math.sqrt(good * bad))
         if middle in (knob.rounded(good), knob.rounded(bad)):
             break
-        if becomes(knob.turn(experiment, middle)) == change:
+        if becoming[change](knob.turn(experiment, middle)):
             bad = middle
         else:
             good = middle
@@ -203,15 +242,14 @@ def _screen(
     knobs: Sequence[Knob],
     mapper: Mapper,
     seed: int,
+    progress: Callable[[], None] | None,
 ) -> dict[str, tuple[float, float]]:
     """Return Morris's mu* and sigma by name; nothing where the traffic is too long for it."""
     affordable = REQUESTS_FOR_SCREEN // (len(experiment.recorded) * (len(knobs) + 1))
     trajectories = min(MOST_TRAJECTORIES, affordable)
     if trajectories < 2 or len(knobs) < 2:
         return {}
-    from SALib.analyze import morris as analysis
-    from SALib.sample import morris as sampling
-
+    sampling, analysis = _import_morris()
     problem = {
         "num_vars": len(knobs),
         "names": [knob.name for knob in knobs],
@@ -221,6 +259,8 @@ def _screen(
     points = sampling.sample(problem, trajectories, num_levels=LEVELS, seed=seed % 2**32)
 
     def value(point: np.ndarray) -> float:
+        if progress:
+            progress()
         turned = experiment
         for knob, place in zip(knobs, point, strict=True):
             turned = knob.turn(turned, knob.rounded(math.exp(float(place))))

@@ -17,8 +17,10 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+import numpy.typing as npt
 
 from simulations import laws, ticks
+from simulations.allowance import Allowance, Count
 from simulations.run import (
     COMPLETED,
     LAUNCH,
@@ -31,6 +33,7 @@ from simulations.run import (
     Trail,
 )
 from simulations.scenario import OVERFLOW_CODES, Rules
+from simulations.tally import TPOT, TTFT
 from simulations.ticks import NEVER
 from simulations.trace import Trace
 
@@ -39,9 +42,12 @@ DECODE, ONE_PROMPT, PACKED = 0, 1, 2
 NOT_READY = (
     1 << 40
 )  # added to the load of a chunk that takes nothing, so that the least loaded is ready
+PLACE_BITS = 16  # of a load's number these tell the chunk, so that ties go to the lowest index
 NOBODY = -1
 RETRY_OVERFLOW, SPILL_OVERFLOW = OVERFLOW_CODES["retry"], OVERFLOW_CODES["spill"]
 IN_FLIGHT_METRIC = laws.METRIC_IN_FLIGHT
+NO_LIMITS = np.zeros(0, np.int64)
+UNLIMITED = Allowance(NO_LIMITS, NO_LIMITS, NO_LIMITS, NEVER, NO_LIMITS)
 JITTER, START_DELAY = laws.PURPOSE_JITTER, laws.PURPOSE_START_DELAY
 
 CHUNK = np.dtype(
@@ -102,6 +108,9 @@ ENDPOINT = np.dtype(
             "window_tail",
             "window_tokens",
             "window_expired",
+            "refused",  # for good
+            "most_refused",
+            "hopeless",  # more were late or refused than may be
         )
     ],
     align=True,
@@ -113,8 +122,10 @@ class State(NamedTuple):
 
     endpoint: Any  # ENDPOINT[1]
     chunks: Any  # CHUNK[slot]
-    events: Any  # int64[slot], the tick at which a chunk's jump or start ends
-    load: Any  # int64[slot], outstanding requests, plus NOT_READY
+    events: Any  # int64[2 * slot], a tournament: the tick at which a chunk's jump or start ends
+    load: (
+        Any  # int64[2 * slot], a tournament: outstanding requests, plus NOT_READY, before the chunk
+    )
     planned: Any  # int64[slot], the chunks to start an iteration, in no order
     finish: Any  # int64[slot, sequence], a heap: the iteration after which a sequence ends
     decoder: Any  # int32[slot, sequence], whose it is
@@ -130,6 +141,10 @@ class State(NamedTuple):
     wish_number: Any  # int64[down_records + 1], when a wish was made, and what it was
     wish_value: Any
     generated: Any  # int32[n], tokens had before the last preemption
+    metrics: Any  # int64[limit], what may be late, where only a verdict is asked for
+    limit_ticks: Any
+    most_late: Any
+    late: Any
     arrival: Any
     input: Any
     cached: Any
@@ -167,6 +182,56 @@ zero_floor = _law.zero_floor
 draw = _law.draw
 drawn_ticks = _law.drawn_ticks
 backoff_wait = _law.backoff_wait
+
+# --- tournaments: a number per chunk, and which chunk has the least ------------------------------
+#
+# The numbers of `slots` chunks (a power of two) stand in the second half of an array; before them, at i,
+# stands the lesser of those at 2 i and 2 i + 1. So the least is at 1, and a change costs a few steps
+# whatever the number of chunks.
+
+
+@_part
+def _number(tournament, c):
+    return tournament[(len(tournament) >> 1) + c]
+
+
+@_part
+def _set_number(tournament, c, number):
+    i = (len(tournament) >> 1) + c
+    tournament[i] = number
+    while i > 1:
+        number = min(number, tournament[i ^ 1])
+        i >>= 1
+        if tournament[i] == number:
+            break
+        tournament[i] = number
+
+
+@_part
+def _first_with_least(tournament):
+    """The chunk with the least number, the lowest index on ties."""
+    half = len(tournament) >> 1
+    i = 1
+    while i < half:
+        i = 2 * i + (tournament[2 * i] != tournament[1])
+    return i - half
+
+
+@_part
+def _load(st, c):
+    return _number(st.load, c) >> PLACE_BITS
+
+
+@_part
+def _add_load(st, c, more):
+    _set_number(st.load, c, _number(st.load, c) + (np.int64(more) << PLACE_BITS))
+
+
+@_part
+def _least_loaded(st):
+    """The chunk with the fewest outstanding requests, the lowest index on ties, ready if any is."""
+    return st.load[1] & ((1 << PLACE_BITS) - 1)
+
 
 # --- the heap of decoding sequences of one chunk, by the iteration after which they end ---------
 
@@ -227,7 +292,7 @@ def _remove_decoder(st, c, i):
 @_part
 def _plan_start(st, c):
     chunk = st.chunks[c]
-    if chunk.planned == 0 and st.events[c] == NEVER:
+    if chunk.planned == 0 and _number(st.events, c) == NEVER:
         chunk.planned = 1
         st.planned[st.endpoint[0].planned] = c
         st.endpoint[0].planned += 1
@@ -238,7 +303,7 @@ def _take(st, rules, c, request, now):
     """Let a request wait at a chunk; cut the chunk's jump where it can be admitted earlier."""
     chunk = st.chunks[c]
     st.requests[request].chunk = c
-    st.load[c] += 1
+    _add_load(st, c, 1)
     st.behind[request] = NOBODY
     chunk.waiting += 1
     if chunk.waiting > 1:
@@ -247,7 +312,7 @@ def _take(st, rules, c, request, now):
         return
     chunk.waiting_head = request
     chunk.waiting_tail = request
-    if st.events[c] == NEVER:
+    if _number(st.events, c) == NEVER:
         _plan_start(st, c)
     elif chunk.jump_kind == DECODE and chunk.decoding < rules.max_sequences:
         k = first_boundary(chunk.first_ticks, chunk.growth_ticks, now - chunk.jump_start)
@@ -255,9 +320,8 @@ def _take(st, rules, c, request, now):
             used = chunk.kv_used + chunk.decoding * (k + 1)
             if used + st.input[request] <= rules.kv_tokens:
                 chunk.jump_iterations = k
-                st.events[c] = chunk.jump_start + decode_ticks(
-                    chunk.first_ticks, chunk.growth_ticks, k
-                )
+                end = chunk.jump_start + decode_ticks(chunk.first_ticks, chunk.growth_ticks, k)
+                _set_number(st.events, c, end)
 
 
 @_part
@@ -350,7 +414,8 @@ def _start_iteration(st, rules, c, now):
     )
     chunk.growth_ticks = rules.context_ticks * decoding
     chunk.jump_start = now
-    st.events[c] = now + decode_ticks(chunk.first_ticks, chunk.growth_ticks, chunk.jump_iterations)
+    end = now + decode_ticks(chunk.first_ticks, chunk.growth_ticks, chunk.jump_iterations)
+    _set_number(st.events, c, end)
 
 
 @_part
@@ -383,14 +448,14 @@ def _jump_one_prompt(st, rules, c, now, rest, budget):
     chunk.jump_iterations = k
     chunk.jump_start = now
     growth_ticks = rules.context_ticks * chunk.decoding
-    st.events[c] = now + decode_ticks(first_ticks, growth_ticks, k) + attention_ticks
+    end = now + decode_ticks(first_ticks, growth_ticks, k) + attention_ticks
+    _set_number(st.events, c, end)
 
 
 @_part
 def _end_iterations(st, rules, c, now):
     """Hand out the tokens of the jump that ends now."""
     chunk = st.chunks[c]
-    st.events[c] = NEVER
     st.launches[chunk.launch].busy_ticks += now - chunk.jump_start
     chunk.iterations += chunk.jump_iterations
     gained = chunk.decoding * chunk.jump_iterations
@@ -418,9 +483,9 @@ def _end_iterations(st, rules, c, now):
             finish = chunk.iterations + st.output[request] - generated - 1
             _push_decoder(st, c, finish, request, chunk.admissions)
     chunk.fresh = 0
-    if st.load[c] == NOT_READY and chunk.state == DRAINING:
+    if _load(st, c) == NOT_READY and chunk.state == DRAINING:
         _release(st, c, now)
-    elif st.load[c] != 0:
+    elif _load(st, c) != 0:
         _plan_start(st, c)
 
 
@@ -433,7 +498,7 @@ def _complete(st, rules, c, request, now):
     row = st.requests[request]
     row.status = COMPLETED
     row.end_ticks = now
-    st.load[c] -= 1
+    _add_load(st, c, -1)
     endpoint.unresolved -= 1
     endpoint.in_flight -= 1
     endpoint.last_completion = now
@@ -441,6 +506,44 @@ def _complete(st, rules, c, request, now):
         _add_time_in_flight(endpoint, now - endpoint.next_decision)
     if rules.window_ticks > 0 and row.accepted_ticks > endpoint.window_expired:
         endpoint.window_tokens += st.output[request] - rules.window_estimate_tokens
+    _count_late(st, request)
+
+
+@_part
+def _count_late(st, request):
+    """Count a request that is over against the limits that it passed."""
+    for k in range(len(st.limit_ticks)):
+        row = st.requests[request]
+        metric = st.metrics[k]
+        later = np.int64(st.output[request]) - 1
+        if metric == TPOT and later < 1:
+            continue
+        if row.status == COMPLETED or row.status == SPILLED:
+            if metric == TTFT:
+                latency = row.first_token_ticks - st.arrival[request]
+            elif metric == TPOT:
+                latency = (row.end_ticks - row.first_token_ticks) // later
+            else:
+                latency = row.end_ticks - st.arrival[request]
+            if latency <= st.limit_ticks[k]:
+                continue
+        st.late[k] += 1
+        if st.late[k] > st.most_late[k]:
+            st.endpoint[0].hopeless = 1
+
+
+@_part
+def _give_up(st, request, now, status):
+    """Refuse a request for good."""
+    endpoint = st.endpoint[0]
+    row = st.requests[request]
+    row.status = status
+    row.end_ticks = now
+    endpoint.unresolved -= 1
+    endpoint.refused += 1
+    if endpoint.refused > endpoint.most_refused:
+        endpoint.hopeless = 1
+    _count_late(st, request)
 
 
 @_part
@@ -460,7 +563,7 @@ def _attempt(st, rules, request, now):
     c = NOBODY
     if rules.queue_at_chunk == 1:
         c = _least_loaded(st)
-        if st.load[c] >= NOT_READY:
+        if _load(st, c) >= NOT_READY:
             c = NOBODY
     if c == NOBODY:
         full = endpoint.queue >= rules.queue_limit * max(1, endpoint.ready)
@@ -530,6 +633,7 @@ def _refuse(st, rules, request, now, status):
         later_tokens = max(0, st.output[request] - 1)
         row.end_ticks = row.first_token_ticks + rules.spill_tpot_ticks * later_tokens
         st.endpoint[0].unresolved -= 1
+        _count_late(st, request)
         return
     if rules.overflow == RETRY_OVERFLOW and attempt < rules.retries:
         fraction = draw(rules.seed, JITTER, request, attempt)
@@ -539,9 +643,7 @@ def _refuse(st, rules, request, now, status):
             row.end_ticks = tick  # until it is resolved: when it comes again
             _push_retry(st, request)
             return
-    row.status = status
-    row.end_ticks = now
-    st.endpoint[0].unresolved -= 1
+    _give_up(st, request, now, status)
 
 
 @_part
@@ -590,22 +692,12 @@ def _pop_retry(st):
 
 
 @_part
-def _least_loaded(st):
-    """The chunk with the fewest outstanding requests, the lowest index on ties, ready if any is."""
-    best = 0
-    for c in range(1, st.endpoint[0].slots):
-        if st.load[c] < st.load[best]:
-            best = c
-    return best
-
-
-@_part
 def _dispatch(st, rules, now):
     """Give the head of the endpoint's queue to the least loaded chunk while it may have more."""
     endpoint = st.endpoint[0]
     while endpoint.queue > 0:
         c = _least_loaded(st)
-        if st.load[c] >= min(rules.chunk_concurrency, NOT_READY):
+        if _load(st, c) >= min(rules.chunk_concurrency, NOT_READY):
             return
         _take_from_queue(st, rules, c, now)
 
@@ -639,8 +731,8 @@ def _launch(st, now, ready_tick):
     chunk.context = 0
     chunk.iterations = 0
     chunk.admissions = 0
-    st.load[c] = NOT_READY
-    st.events[c] = ready_tick
+    _add_load(st, c, NOT_READY - _load(st, c))
+    _set_number(st.events, c, ready_tick)
     launch = st.launches[endpoint.launches]
     launch.chunk = c
     launch.started_ticks = now
@@ -666,8 +758,8 @@ def _become_ready(st, rules, c, now):
     """Let a chunk take requests; with queues at chunks, the first one ready takes over all that wait."""
     endpoint = st.endpoint[0]
     st.chunks[c].state = READY
-    st.events[c] = NEVER
-    st.load[c] -= NOT_READY
+    _set_number(st.events, c, NEVER)
+    _add_load(st, c, -NOT_READY)
     endpoint.starting -= 1
     endpoint.ready += 1
     if rules.queue_at_chunk == 1:
@@ -680,8 +772,8 @@ def _release(st, c, now):
     """Give a chunk back; its index is free again."""
     endpoint = st.endpoint[0]
     st.chunks[c].state = FREE
-    st.events[c] = NEVER
-    st.load[c] = 2 * NOT_READY
+    _set_number(st.events, c, NEVER)
+    _add_load(st, c, 2 * NOT_READY - _load(st, c))
     st.launches[st.chunks[c].launch].released_ticks = now
     while endpoint.slots > 1 and st.chunks[endpoint.slots - 1].state == FREE:
         endpoint.slots -= 1
@@ -699,7 +791,7 @@ def _remove_one(st, now):
             newest == NOBODY or st.chunks[c].launch > st.chunks[newest].launch
         ):
             newest = c
-        if state == READY and (idlest == NOBODY or st.load[c] <= st.load[idlest]):
+        if state == READY and (idlest == NOBODY or _load(st, c) <= _load(st, idlest)):
             idlest = c
     removed = newest if newest != NOBODY else idlest
     st.launches[st.chunks[removed].launch].draining_ticks = now
@@ -709,8 +801,8 @@ def _remove_one(st, now):
     else:
         endpoint.ready -= 1
         st.chunks[removed].state = DRAINING
-        st.load[removed] += NOT_READY
-        if st.load[removed] == NOT_READY:
+        _add_load(st, removed, NOT_READY)
+        if _load(st, removed) == NOT_READY:
             _release(st, removed, now)
 
 
@@ -719,8 +811,8 @@ def _remove_one(st, now):
 
 @_part
 def _loop(st, rules):
-    """Go on until all work is done and the horizon is passed, or until there is no room for what one
-    tick may start. Returns whether it is done; called again with more room it goes on."""
+    """Go on until all work is done and the horizon is passed, or no promise can be kept any more, or
+    until there is no room for what one tick may start. Returns whether it is done; called again with more room it goes on."""
     endpoint = st.endpoint[0]
     n = len(st.arrival)
     room = len(st.wish_number)
@@ -731,12 +823,10 @@ def _loop(st, rules):
             now = st.arrival[endpoint.arrived]
         if endpoint.retries > 0 and st.requests[st.retries[0]].end_ticks < now:
             now = st.requests[st.retries[0]].end_ticks
-        first = 0
-        for c in range(endpoint.slots):
-            if st.events[c] < now:
-                now = st.events[c]
-                first = c
+        now = min(now, st.events[1])
         if now >= NEVER or (endpoint.unresolved == 0 and now > rules.horizon_ticks):
+            return True
+        if endpoint.hopeless == 1:
             return True
         if endpoint.slots + rules.max_chunks > len(st.chunks):
             return False
@@ -744,17 +834,18 @@ def _loop(st, rules):
             return False
 
         # 1. iterations end, 2. chunks become ready
-        becoming_ready = False
-        for c in range(first, endpoint.slots):
-            if st.events[c] == now:
-                if st.chunks[c].state == STARTING:
-                    becoming_ready = True
-                else:
-                    _end_iterations(st, rules, c, now)
-        if becoming_ready:
-            for c in range(endpoint.slots):
-                if st.events[c] == now and st.chunks[c].state == STARTING:
-                    _become_ready(st, rules, c, now)
+        becoming_ready = 0
+        while st.events[1] == now:
+            c = _first_with_least(st.events)
+            _set_number(st.events, c, NEVER)
+            if st.chunks[c].state == STARTING:
+                # From the end: there is room for the largest number of chunks beyond those in use.
+                becoming_ready += 1
+                st.planned[len(st.planned) - becoming_ready] = c
+            else:
+                _end_iterations(st, rules, c, now)
+        for i in range(becoming_ready):
+            _become_ready(st, rules, st.planned[len(st.planned) - 1 - i], now)
 
         # 3. the autoscaler
         if endpoint.next_decision == now:
@@ -827,11 +918,8 @@ def _loop(st, rules):
                 if rules.metric != IN_FLIGHT_METRIC:
                     endpoint.metric_ticks += tokens
                 if tokens > rules.longest_tokens:
-                    row = st.requests[request]
-                    row.attempts = 1
-                    row.status = REFUSED_LENGTH
-                    row.end_ticks = now
-                    endpoint.unresolved -= 1
+                    st.requests[request].attempts = 1
+                    _give_up(st, request, now, REFUSED_LENGTH)
                     continue
             else:
                 break
@@ -895,17 +983,35 @@ def simulate(trace: Trace, rules: Rules) -> Trail:
     Raises:
         MemoryError: the trace does not fit.
     """
-    state = _blank(trace, rules)
-    done = _run(state, rules, True)
-    while not done:
-        state = _enlarged(state, rules)
-        done = _run(state, rules, False)
+    state = _ran(_blank(trace, rules, UNLIMITED), rules)
     endpoint = state.endpoint[0]
     launches = state.launches[: endpoint["launches"]].copy()
     return Trail(state.requests, launches, complete=bool(endpoint["unresolved"] == 0))
 
 
-def _blank(trace: Trace, rules: Rules) -> State:
+def count(trace: Trace, rules: Rules, allowed: Allowance) -> Count | None:
+    """Return how many requests are late and refused; None if the run has no end.
+
+    The same as counting them after `simulate`, but the run stops where there are more than may be.
+    """
+    state = _ran(_blank(trace, rules, allowed), rules)
+    endpoint = state.endpoint[0]
+    if endpoint["unresolved"] > 0 and endpoint["hopeless"] == 0:
+        return None
+    late = tuple(int(n) for n in state.late)
+    return Count(late, int(endpoint["refused"]), bool(endpoint["hopeless"]))
+
+
+def _ran(state: State, rules: Rules) -> State:
+    """Return the state at the end."""
+    done = _run(state, rules, True)
+    while not done:
+        state = _enlarged(state, rules)
+        done = _run(state, rules, False)
+    return state
+
+
+def _blank(trace: Trace, rules: Rules, allowed: Allowance) -> State:
     n = len(trace)
     width = min(rules.max_sequences, n)
     slots = rules.start_chunks + 2 * rules.max_chunks
@@ -913,11 +1019,13 @@ def _blank(trace: Trace, rules: Rules) -> State:
     requests["chunk"] = NO_CHUNK
     requests["accepted_ticks"] = NEVER
     requests["first_token_ticks"] = NEVER
+    endpoint = np.zeros(1, ENDPOINT)
+    endpoint["most_refused"] = allowed.most_refused
     return State(
-        endpoint=np.zeros(1, ENDPOINT),
+        endpoint=endpoint,
         chunks=np.zeros(slots, CHUNK),
-        events=np.full(slots, NEVER, np.int64),
-        load=np.full(slots, 2 * NOT_READY, np.int64),
+        events=_tournament(np.full(slots, NEVER, np.int64)),
+        load=_tournament(_idle(slots)),
         planned=np.zeros(slots, np.int64),
         finish=np.zeros((slots, width), np.int64),
         decoder=np.zeros((slots, width), np.int32),
@@ -933,6 +1041,10 @@ def _blank(trace: Trace, rules: Rules) -> State:
         wish_number=np.zeros(rules.down_records + 1, np.int64),
         wish_value=np.zeros(rules.down_records + 1, np.int64),
         generated=np.zeros(n, np.int32),
+        metrics=allowed.metrics,
+        limit_ticks=allowed.limit_ticks,
+        most_late=allowed.most_late,
+        late=np.zeros(len(allowed.most_late), np.int64),
         arrival=trace.arrival_ticks,
         input=trace.input_tokens,
         cached=trace.cached_tokens,
@@ -943,12 +1055,9 @@ def _blank(trace: Trace, rules: Rules) -> State:
 def _enlarged(state: State, rules: Rules) -> State:
     """Return the same state with room for more chunks and launches."""
     slots, launches = len(state.chunks) + 2 * rules.max_chunks, 2 * len(state.launches)
-    blank = {"events": NEVER, "load": 2 * NOT_READY}
     changed = {}
     for name in (
         "chunks",
-        "events",
-        "load",
         "planned",
         "finish",
         "decoder",
@@ -958,10 +1067,29 @@ def _enlarged(state: State, rules: Rules) -> State:
     ):
         old = getattr(state, name)
         length = launches if name == "launches" else slots
-        new = np.full((length, *old.shape[1:]), blank.get(name, 0), old.dtype)
+        new = np.zeros((length, *old.shape[1:]), old.dtype)
         new[: len(old)] = old
         changed[name] = new
+    for name, blank in (("events", np.full(slots, NEVER, np.int64)), ("load", _idle(slots))):
+        old = getattr(state, name)
+        old = old[len(old) // 2 :][: len(state.chunks)]
+        changed[name] = _tournament(np.concatenate([old, blank[len(old) :]]))
     return state._replace(**changed)
+
+
+def _idle(slots: int) -> npt.NDArray[np.int64]:
+    """Return the loads of chunks that are not there."""
+    return (np.int64(2 * NOT_READY) << PLACE_BITS) + np.arange(slots)
+
+
+def _tournament(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return a tournament of these numbers."""
+    half = 1 << (len(numbers) - 1).bit_length()
+    made = np.full(2 * half, np.iinfo(np.int64).max)
+    made[half : half + len(numbers)] = numbers
+    for i in range(half - 1, 0, -1):
+        made[i] = min(made[2 * i], made[2 * i + 1])
+    return made
 
 
 def is_compiled() -> bool:

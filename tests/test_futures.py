@@ -329,6 +329,25 @@ def test_the_file_does_not_depend_on_the_number_of_workers():
     assert file_of(advise(workers=5, sensitivity=True, **how)) == first
 
 
+@pytest.mark.parametrize(("workers", "most"), [(1, 1), (2, 11)])
+def test_what_would_change_the_answer_can_be_cancelled(workers, most):
+    """What progress raises ends it; on threads each of the numbers varied is told of once at the most."""
+
+    class CancelledError(Exception):
+        pass
+
+    told = []
+
+    def cancel(what: str, _: int) -> None:
+        told.append(what)
+        if what == "what would change the answer":
+            raise CancelledError
+
+    with pytest.raises(CancelledError):
+        advise(workers=workers, sensitivity=True, progress=cancel)
+    assert 1 <= told.count("what would change the answer") <= most
+
+
 def test_the_same_seed_gives_the_same_answer_and_another_one_other_futures():
     first, again, other = advise(seed=3), advise(seed=3), advise(seed=4)
     assert file_of(first) == file_of(again)
@@ -343,7 +362,7 @@ def test_a_winner_was_tested_on_fresh_futures_and_held_in_enough_of_them():
     assert len(made.evidence.outcomes) == made.held.futures == 12
     assert made.held.successes >= 12 - allowed
     assert made.held.low >= 0.7
-    assert sorted(made.chosen.evidence.outcomes) == list(range(12))
+    assert made.chosen.tried == 12
     assert made.chosen.evidence.successes >= 12 - allowed
 
 
