@@ -6,7 +6,7 @@ Every value is text made by `numbers` and `sentences`, so a comparison and a rep
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reports import cells, numbers, sentences
 from reports.report import Assumption, Report
@@ -167,7 +167,7 @@ def _answer(before: Report, after: Report) -> list[Change]:
             numbers.percent(before.promise.attainment_fraction),
             numbers.percent(after.promise.attainment_fraction),
         ),
-        *_changes(_percentiles(before), _percentiles(after)),
+        *_percentile_changes(before, after),
         *_changes(_neighbours(before), _neighbours(after)),
     ]
     return [
@@ -189,14 +189,28 @@ def _verdicts(report: Report) -> dict[str, str]:
     }
 
 
-def _percentiles(report: Report) -> dict[str, str]:
-    shown = [row for row in report.percentiles if row.metric != "tpot" and row.percent != 90]
-    return {
-        f"{sentences.METRIC_NAMES[row.metric]} p{row.percent}": numbers.latency(
-            row.seconds, unknown="never"
+def _percentile_changes(before: Report, after: Report) -> list[Change]:
+    first, second = _percentiles(before), _percentiles(after)
+    changes = _changes(
+        *(
+            {name: numbers.latency(s, unknown="never") for name, s in one.items()}
+            for one in (first, second)
         )
-        for row in shown
-    }
+    )
+    return [
+        replace(
+            row,
+            difference=numbers.latency_apart(first.get(row.name), second.get(row.name), unknown=""),
+        )
+        if row.is_one
+        else row
+        for row in changes
+    ]
+
+
+def _percentiles(report: Report) -> dict[str, float | None]:
+    shown = [row for row in report.percentiles if row.metric != "tpot" and row.percent != 90]
+    return {f"{sentences.METRIC_NAMES[row.metric]} p{row.percent}": row.seconds for row in shown}
 
 
 def _neighbours(report: Report) -> dict[str, str]:
