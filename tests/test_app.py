@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -22,9 +23,11 @@ from app_server import HEADER, QUESTION, ask, bring, ended, log_of, planned, run
 from rehearsal import SALE, TOKENS_MODEL, UNITS_MODEL, served
 from workspace import TOKEN, running_workspace
 
-from planner.app import asked, reader, serving, whatif
+from planner.app import asked, reader, runs, serving, whatif
+from planner.app.desk import MOST_AT_ONCE
 from planner.app.gate import MOST_UPLOAD_BYTES
 from simulations.errors import InputError
+from simulations.sweeps import threads
 
 HOSTILE = '"><img src=x onerror=alert(1)>.csv'
 
@@ -330,10 +333,12 @@ def test_a_choice_of_ones_own_stands_beside_the_answer_and_does_not_move_it(app,
 
 def test_a_what_if_that_changes_nothing_is_the_run_of_the_answer(app, client, run_url):
     run = app.gate.site.desk.runs.get("local", run_url.rpartition("/")[2])
-    chosen, own = whatif.look(run.made, whatif.WhatIf(own=(2, 4)))
+    seen = whatif.look(run.made, whatif.WhatIf(own=(2, 4)))
+    chosen, own = seen.chosen, seen.own
+    assert seen.part is None
     assert chosen.outcome.figures() == run.made.evidence.outcomes[-1].figures()
     assert own.outcome.mean_chunks >= 2
-    slower, _ = whatif.look(run.made, whatif.WhatIf(growth=3.0, start_delay_s=600))
+    slower = whatif.look(run.made, whatif.WhatIf(growth=3.0, start_delay_s=600)).chosen
     assert slower.outcome.arrived == pytest.approx(3 * chosen.outcome.arrived, rel=0.05)
     page = client.get(f"{run_url}/whatif", params={"growth": "3", "own_max": "4"}, timeout=30).text
     assert page.count("<tr") == 3
@@ -341,6 +346,98 @@ def test_a_what_if_that_changes_nothing_is_the_run_of_the_answer(app, client, ru
         f"{run_url}/whatif", params={"growth": "nan"}, headers={"hx-request": "true"}, timeout=30
     ).text
     assert "growth is &#39;nan&#39;; must be between 0.25 and 4" in page
+
+
+def test_a_what_if_on_long_traffic_is_of_its_busiest_part_and_says_so(
+    app, client, run_url, monkeypatch
+):
+    run = app.gate.site.desk.runs.get("local", run_url.rpartition("/")[2])
+    whole = whatif.look(run.made, whatif.WhatIf())
+    seen = whatif.look(run.made, whatif.WhatIf(own=(2, 4)), most_requests=200)
+    assert seen.part is not None
+    assert 200 <= len(seen.part) < 210
+    assert seen.chosen.outcome.arrived == seen.own.outcome.arrived == len(seen.part)
+    assert whole.chosen.outcome.usd_per_month is not None
+    assert seen.chosen.outcome.usd_per_month is None
+    grown = whatif.look(run.made, whatif.WhatIf(growth=2.0), most_requests=200)
+    assert grown.chosen.outcome.arrived == 2 * len(grown.part) < 220
+    look = whatif.look
+    monkeypatch.setattr(whatif, "look", lambda made, wanted: look(made, wanted, most_requests=200))
+    page = client.get(f"{run_url}/whatif", timeout=30).text
+    assert "the busiest part alone, 20" in page
+
+
+def test_of_what_ifs_that_overtake_each_other_only_the_last_is_simulated(
+    app, client, run_url, monkeypatch
+):
+    began, go_on, looked = threading.Event(), threading.Event(), []
+    look = whatif.look
+
+    def slow(made, wanted):
+        looked.append(wanted.growth)
+        began.set()
+        assert go_on.wait(30)
+        return look(made, wanted)
+
+    monkeypatch.setattr(whatif, "look", slow)
+    latest = app.gate.site.desk.runs.get("local", run_url.rpartition("/")[2]).what_if
+    before = latest.asked
+
+    def ask_for(growth: float) -> tuple[float, int]:
+        asked = requests.get(
+            f"{run_url}/whatif",
+            params={"growth": f"{growth:g}"},
+            cookies=client.cookies.get_dict(),
+            timeout=60,
+        )
+        return growth, asked.status_code
+
+    answers = []
+    with ThreadPoolExecutor(6) as pool:
+        first = pool.submit(ask_for, 1.0)
+        assert began.wait(30)
+        others = []
+        for n, growth in enumerate((1.5, 2.0, 2.5, 3.0), start=2):
+            others.append(pool.submit(ask_for, growth))
+            while latest.asked < before + n:
+                time.sleep(0.005)
+        go_on.set()
+        answers = [one.result() for one in (first, *others)]
+    assert answers == [(1.0, 200), (1.5, 204), (2.0, 204), (2.5, 204), (3.0, 200)]
+    assert looked == [1.0, 3.0]
+
+
+def test_a_run_that_is_cancelled_frees_its_place_whatever_it_is_at(
+    app, client, trace_url, monkeypatch
+):
+    """What comes after the search tells of itself too, from threads, and is stopped by that."""
+    at_it = threading.Event()
+
+    def long_winded(*_, progress, **__):
+        with threads(2) as mapper:
+            at_it.set()
+            for n in range(10_000):
+                list(
+                    mapper(lambda what: (time.sleep(0.01), progress(what, 3)), ["growth", "share"])
+                )
+        raise AssertionError("nobody stopped it")
+
+    monkeypatch.setattr(runs, "recommend", long_winded)
+    urls = []
+    for _ in range(MOST_AT_ONCE):
+        urls.append(client.post(f"{trace_url}/runs", data=QUESTION, timeout=60).url)
+    assert at_it.wait(30)
+    refused = client.post(f"{trace_url}/runs", data=QUESTION, timeout=60)
+    assert "questions are being answered already" in refused.text
+    deadline = time.monotonic() + 20
+    while not re.search("3 ranges tried; (growth|share)", client.get(urls[0], timeout=30).text):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    for url in urls:
+        assert "Cancelled" in client.post(f"{url}/cancel", timeout=30).text
+    while any(run.busy for run in app.gate.site.desk.runs.everything()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_model_that_is_not_known_ends_in_a_sentence(app, client, trace_url):
@@ -382,7 +479,7 @@ def test_where_nothing_keeps_the_promise_the_page_says_so_and_the_name_is_asked_
     run_url = ask(client, app.url, trace_url, ttft_s="0.001", usd_per_chunk_hour="")
     page = client.get(run_url, timeout=60).text
     assert "No range keeps the promise" in page
-    assert "✗ does not" in client.get(f"{run_url}/whatif", timeout=30).text
+    assert "✗ breaks it" in client.get(f"{run_url}/whatif", timeout=30).text
     plan = client.post(f"{run_url}/plans", data={"endpoint": "hopeless"}, timeout=60).text
     assert "promise-missed" in plan
     assert "data-wanted" in plan

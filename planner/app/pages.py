@@ -370,8 +370,12 @@ def _add_runs(app: FastAPI, site: Site) -> None:
         run = site.answered(request, name)
         assert run.made is not None
         wanted = whatif.what_if_of(request.query_params)
-        chosen, own = whatif.look(run.made, wanted)
-        return site.page("whatif.html", made=run.made, wanted=wanted, chosen=chosen, own=own)
+        made = run.made
+        try:
+            look = run.what_if.answer(lambda: whatif.look(made, wanted))
+        except whatif.Overtaken:
+            return Response(status_code=204)  # the page has asked again, and waits for that
+        return site.page("whatif.html", made=made, look=look)
 
     @app.get("/runs/{name}/report.html")
     def report(request: Request, name: str) -> Response:

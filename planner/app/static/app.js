@@ -5,7 +5,8 @@ function tell(input) {
   const output = input.parentElement.querySelector("output");
   if (!output) return;
   const none = input.dataset.zero !== undefined && Number(input.value) === 0;
-  output.textContent = none ? input.dataset.zero : `${input.value} ${input.dataset.unit}`;
+  const times = input.dataset.unit === "×";
+  output.textContent = none ? input.dataset.zero : times ? `× ${input.value}` : `${input.value} ${input.dataset.unit}`;
   input.setAttribute("aria-valuetext", output.textContent);
 }
 
