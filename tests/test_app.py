@@ -360,7 +360,8 @@ def test_a_what_if_on_long_traffic_is_of_its_busiest_part_and_says_so(
     assert whole.chosen.outcome.usd_per_month is not None
     assert seen.chosen.outcome.usd_per_month is None
     grown = whatif.look(run.made, whatif.WhatIf(growth=2.0), most_requests=200)
-    assert grown.chosen.outcome.arrived == 2 * len(grown.part) < 220
+    assert grown.chosen.outcome.arrived == pytest.approx(2 * len(grown.part), rel=0.1)
+    assert len(grown.part) < 110
     look = whatif.look
     monkeypatch.setattr(whatif, "look", lambda made, wanted: look(made, wanted, most_requests=200))
     page = client.get(f"{run_url}/whatif", timeout=30).text
@@ -416,7 +417,7 @@ def test_a_run_that_is_cancelled_frees_its_place_whatever_it_is_at(
     def long_winded(*_, progress, **__):
         with threads(2) as mapper:
             at_it.set()
-            for n in range(10_000):
+            for _ in range(10_000):
                 list(
                     mapper(lambda what: (time.sleep(0.01), progress(what, 3)), ["growth", "share"])
                 )
