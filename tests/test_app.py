@@ -195,6 +195,21 @@ def test_an_upload_without_a_length_is_cut_off_at_the_limit(narrow):
         assert "desk" not in client.get(narrow.url, timeout=30).text
 
 
+def test_an_upload_that_does_not_come_is_given_up(tmp_path):
+    with running_app(tmp_path, most_idle_s=0.3) as app, app.client() as client:
+        cookie = "; ".join(f"{key}={value}" for key, value in client.cookies.get_dict().items())
+        head = (
+            f"POST /traces HTTP/1.1\r\nHost: 127.0.0.1:{app.port}\r\nOrigin: {app.url}\r\nCookie: {cookie}\r\n"
+            'Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 9000\r\n\r\n--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n1,'
+        )
+        answer = app.exchange(head.encode())
+        assert answer.startswith(b"HTTP/1.1 408")
+        assert b"stopped half way" in answer
+        # A page that waits for events after its body is not given up.
+        trace = bring(client, app.url, log_of(60))
+        assert trace.status_code == 200
+
+
 def test_a_form_is_small(app, client, trace_url):
     answer = client.post(f"{trace_url}/runs", data={"model": "x" * 70_000}, timeout=30)
     assert answer.status_code == 413
@@ -257,6 +272,70 @@ def test_names_and_models_that_are_markup_stay_text(app, client):
         assert "<img" not in text
         assert "<script>" not in text
         assert "onerror=alert(1)&gt;" in text
+
+
+def test_a_name_that_turns_the_direction_of_a_line_does_not(app, client):
+    page = bring(client, app.url, log_of(60), name="a\u202egpj.\u2066csv").text
+    assert not set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069") & set(page)
+    assert "gpj" in page
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../app.py",
+        "/static/%2e%2e/pages.py",
+        "/static/..%2f..%2fpages.py",
+        "/static/%2fetc%2fpasswd",
+        "/traces/..%2f..",
+        "/runs/%00",
+        "/plans/../plans",
+        "//evil.example/x",
+        "/traces/" + "x" * 4000,
+    ],
+)
+def test_no_path_leads_out_of_the_app(path, app, client):
+    cookie = "; ".join(f"{key}={value}" for key, value in client.cookies.get_dict().items())
+    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{app.port}\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n"
+    assert app.exchange(request.encode()).startswith(b"HTTP/1.1 404")
+
+
+def test_the_way_back_from_a_complaint_stays_on_this_server(app, client):
+    asked = {"url": f"{app.url}/traces", "files": {"file": ("a.csv", "nothing")}}
+    for place, back in (("//evil.example/", "/evil.example/"), ("/\\evil", "/evil"), ("/", "/")):
+        page = client.post(**asked, headers={"referer": f"{app.url}{place}"}, timeout=60).text
+        assert f'class="button" href="{back}"' in page
+    page = client.post(**asked, headers={"referer": "https://evil.example/x"}, timeout=60).text
+    assert "evil" not in page
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "<script>alert(1)</script>",
+        "../../../etc",
+        "a\r\nSet-Cookie: x=1",
+        "a\u202eb",
+        "x" * 300,
+        "?q#f",
+        "=cmd|' /C calc'!A0",
+        " ",
+    ],
+)
+def test_a_hostile_name_of_an_endpoint_reaches_neither_page_nor_workspace(
+    name, workspace, client, run_url
+):
+    answer = client.post(f"{run_url}/plans", data={"endpoint": name}, timeout=60)
+    assert answer.status_code == 400
+    assert "<script>alert" not in answer.text
+    assert "x" not in answer.cookies
+    assert writes(workspace) == []
+
+
+def test_a_growth_that_no_memory_holds_is_refused(client, trace_url):
+    answer = client.post(f"{trace_url}/runs", data=QUESTION | {"growth": "1000000"}, timeout=60)
+    assert answer.status_code == 400
+    assert "600,000,000 requests, and the app takes 20,000,000" in answer.text
 
 
 def test_bad_columns_of_a_form_name_the_field(app, client, trace_url):
@@ -636,6 +715,20 @@ def test_behind_a_proxy_only_its_users_come_in_and_only_by_its_name(hosted):
             assert answer.status_code == 403
         no_proxy = {"x-forwarded-host": None}
         assert user.get(hosted.url, headers=no_proxy, timeout=30).status_code == 403
+        # What is said twice was forged on the way: no proxy sends it.
+        for name, value in (
+            ("X-Forwarded-User", "1@2"),
+            ("X-Forwarded-Host", PUBLIC),
+            ("X-Forwarded-Access-Token", "t"),
+        ):
+            sent = {**BEHIND, "x-forwarded-access-token": "t"}
+            head = "".join(f"{key}: {text}\r\n" for key, text in sent.items())
+            for extra, status in (("", 200), (f"{name}: {value}\r\n", 403)):
+                request = (
+                    f"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}{extra}Connection: close\r\n\r\n"
+                )
+                answer = hosted.exchange(request.encode())
+                assert answer.startswith(f"HTTP/1.1 {status}".encode()), answer[:200]
         evil = {"origin": "https://other.databricksapps.com"}
         assert user.post(f"{hosted.url}/example", headers=evil, timeout=30).status_code == 403
 

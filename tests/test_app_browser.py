@@ -318,6 +318,29 @@ def test_cancel_ends_a_run(app, page):
     assert page.input_value("[name=futures]") == "120"
 
 
+def test_a_page_whose_server_is_gone_says_so(browser, tmp_path, monkeypatch):
+    """Reload finds the run at work; once the server has ended, the page does not wait for ever."""
+    over = threading.Event()
+    monkeypatch.setattr(runs, "recommend", lambda *_, **__: over.wait(60))
+    context = browser.new_context()
+    try:
+        with running_app(tmp_path) as short:
+            tab = context.new_page()
+            tab.goto(short.first_url)
+            bring(tab)
+            fill_in(tab)
+            tab.click("text=Find the cheapest range")
+            tab.wait_for_selector("progress")
+            tab.reload()
+            tab.wait_for_selector("text=0 ranges tried")
+            assert tab.locator("[role=alert]").count() == 0
+        tab.wait_for_selector("[role=alert]")
+        assert "its runs ended with it" in tab.inner_text("[role=alert]")
+    finally:
+        over.set()
+        context.close()
+
+
 def test_progress_is_told_as_it_goes(page):
     bring(page, log_of(3600))
     fill_in(page, futures="61")

@@ -29,5 +29,15 @@ document.addEventListener("submit", (event) => {
   const button = event.target.querySelector("button:not([type=button])");
   if (button) setTimeout(() => { button.disabled = true; button.setAttribute("aria-busy", "true"); });
 });
+// A page that waits for a server that is gone would wait for ever; what comes next takes the place of this.
+document.addEventListener("htmx:sseError", (event) => {
+  const box = event.target;
+  if (!box.dataset.lost || box.querySelector("[role=alert]")) return;
+  const told = document.createElement("p");
+  told.className = "bad";
+  told.setAttribute("role", "alert");
+  told.textContent = box.dataset.lost;
+  box.append(told);
+});
 window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 look(document);
