@@ -321,7 +321,12 @@ def test_cancel_ends_a_run(app, page):
 def test_a_page_whose_server_is_gone_says_so(browser, tmp_path, monkeypatch):
     """Reload finds the run at work; once the server has ended, the page does not wait for ever."""
     over = threading.Event()
-    monkeypatch.setattr(runs, "recommend", lambda *_, **__: over.wait(60))
+
+    def held(*_, **__):
+        assert over.wait(60)
+        raise runs.Cancelled
+
+    monkeypatch.setattr(runs, "recommend", held)
     context = browser.new_context()
     try:
         with running_app(tmp_path) as short:
@@ -329,6 +334,7 @@ def test_a_page_whose_server_is_gone_says_so(browser, tmp_path, monkeypatch):
             tab.goto(short.first_url)
             bring(tab)
             fill_in(tab)
+            tab.fill("[name=chunk_tokens_per_s]", "980")
             tab.click("text=Find the cheapest range")
             tab.wait_for_selector("progress")
             tab.reload()
