@@ -16,6 +16,10 @@ ABSENT = numbers.MISSING
 """Where only one of the two has a row."""
 
 
+CURRENT = "current configuration"
+"""The name of the baseline that runs now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One row of a comparison.
@@ -73,6 +77,34 @@ def compare(before: Report, after: Report) -> Comparison:
         sum(not row.is_one for row in inputs),
         sum(not row.is_one for row in assumptions),
     )
+
+
+def compare_to_current(report: Report) -> list[Change] | None:
+    """Return what changes from what runs now to the answer of one report; None where it does not know what runs now."""
+    now = next((row for row in report.baselines if row.name == CURRENT and row.capacity), None)
+    if now is None or now.capacity is None:
+        return None
+    cost, capacity = report.cost, report.decision.capacity
+    return [
+        Change("Range", numbers.amount(now.capacity), numbers.amount(capacity)),
+        Change("Throughput", numbers.throughput(now.capacity), numbers.throughput(capacity)),
+        Change(
+            "Cost a month",
+            numbers.usd(now.usd_per_month),
+            numbers.usd(cost.usd_per_month),
+            _apart(now.usd_per_month, cost.usd_per_month),
+        ),
+        Change(
+            "Requests within all limits",
+            numbers.percent(now.attainment_fraction),
+            numbers.percent(report.promise.attainment_fraction),
+        ),
+        Change(
+            "Refused",
+            numbers.percent(now.refused_fraction),
+            numbers.percent(sentences.refused_fraction(report)),
+        ),
+    ]
 
 
 def headline(before: Report, after: Report) -> str:

@@ -23,6 +23,7 @@ from app_server import HEADER, QUESTION, ask, bring, ended, log_of, planned, run
 from rehearsal import SALE, TOKENS_MODEL, UNITS_MODEL, served
 from workspace import TOKEN, running_workspace
 
+from planner import listening
 from planner.app import asked, reader, runs, serving, whatif
 from planner.app.desk import MOST_AT_ONCE
 from planner.app.gate import MOST_UPLOAD_BYTES
@@ -761,6 +762,70 @@ def test_behind_a_proxy_it_acts_with_the_users_token_and_else_reads(workspace, h
                 assert other.get(f"{hosted.url}{path}", timeout=30).status_code == 404
             answer = other.post(f"{hosted.url}{plan}/apply", timeout=30)
             assert answer.status_code == 403
+
+
+def test_started_as_the_platform_starts_it_each_user_has_his_own(sandbox, tmp_path):
+    """The real process, with the environment and the headers of a Databricks App."""
+    with closing(listening.bind(0)) as free:
+        port = free.getsockname()[1]
+    own = {
+        "DATABRICKS_APP_PORT": str(port),
+        "DATABRICKS_APP_NAME": "ptplan",
+        "DATABRICKS_HOST": sandbox.url,
+        "DATABRICKS_CLIENT_ID": "app-id",
+        "DATABRICKS_CLIENT_SECRET": "app-secret",
+        "PYTHONUNBUFFERED": "1",
+    }
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("DATABRICKS_")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "planner.cli", "app"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=tmp_path,
+        env=kept | own,
+    )
+    url = f"http://127.0.0.1:{port}"
+    of_platform = {
+        "x_forwarded_email": "a@example.com",
+        "x_forwarded_preferred_username": "a",
+        "x_real_ip": "192.0.2.1",
+        "x_request_id": "7",
+    }
+    printed = process.stdout.readline()
+    try:
+        assert "behind the proxy of Databricks Apps" in printed
+        assert "token=" not in printed
+        with (
+            behind(**of_platform, x_forwarded_access_token=TOKEN) as acts,
+            behind(**of_platform, x_forwarded_user="other@2") as reads,
+        ):
+            paths = {}
+            for session in (acts, reads):
+                sent = session.post(
+                    f"{url}/traces",
+                    files={"file": ("log.csv", log_of(60))},
+                    timeout=60,
+                    allow_redirects=False,
+                )
+                paths[session] = sent.headers["location"]
+                question = session.get(f"{url}{paths[session]}/question", timeout=60).text
+                assert ("Your token is not forwarded" in question) == (session is reads)
+                assert "Set-Cookie" not in sent.headers
+            for session, other in ((acts, reads), (reads, acts)):
+                assert session.get(f"{url}{paths[other]}", timeout=30).status_code == 404
+                assert paths[other] not in session.get(url, timeout=30).text
+                assert paths[session] in session.get(url, timeout=30).text
+            asked = {"model": f"{TOKENS_MODEL}:1"}
+            assert "in chunks of" in acts.post(f"{url}/chunk", data=asked, timeout=60).text
+            refused = reads.post(f"{url}/chunk", data=asked, timeout=60)
+            assert (refused.status_code, "only reads" in refused.text) == (403, True)
+        assert requests.get(url, timeout=30).status_code == 403
+    finally:
+        process.terminate()
+        printed += process.communicate(timeout=15)[0]
+    assert TOKEN not in printed
+    assert "app-secret" not in printed
 
 
 def bring_behind(session: requests.Session, hosted) -> str:
