@@ -15,6 +15,7 @@ from planner.evidence import means
 from planner.experiment import Range
 from planner.offer import Offer
 from reports import numbers
+from reports.comparison import CURRENT
 from simulations.capacity import MAX_CHUNKS, Capacity
 from simulations.cost import HOURS_PER_MONTH, pay_per_token_usd
 from simulations.cost import usd_per_hour as hourly
@@ -89,7 +90,7 @@ def compare(trace: Trace, offer: Offer, bench: Bench, chosen: Range) -> tuple[Ba
             )
         )
     if bench.current is not None:
-        rows.append(_simulated(bench, "current configuration", bench.current, "as it runs now"))
+        rows.append(_simulated(bench, CURRENT, bench.current, "as it runs now"))
     if chosen[0] < chosen[1]:
         rows.append(
             _simulated(bench, "fixed at the maximum", (chosen[1], chosen[1]), "never scaled down")

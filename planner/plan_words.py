@@ -47,7 +47,7 @@ def facts(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             if plan["config_version"] is None
             else f", while config_version is {plan['config_version']}"
         )
-        yield "valid", f"until {plan['expires_at']}{moved}"
+        yield "valid", f"until {numbers.moment(plan['expires_at'])}{moved}"
 
 
 def _cost_facts(cost: Mapping[str, Any], action: str, noun: str) -> Iterator[tuple[str, str]]:

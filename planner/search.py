@@ -160,11 +160,12 @@ def search(
         else False
     )
     proved = hunt.is_closed(open_ranges)
+    option, step = ("size", "steps") if fixed_only else ("range", "chunks")
     note = (
-        f"every range up to {space} chunks was tried or costs more"
+        f"every {option} up to {space} {step} was tried or costs more"
         if proved
         else (
-            f"{len(hunt.trials)} ranges up to {space} chunks were tried"
+            f"{len(hunt.trials)} {option}s up to {space} {step} were tried"
             + (
                 ""
                 if hunt.best is None

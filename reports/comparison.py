@@ -6,7 +6,7 @@ Every value is text made by `numbers` and `sentences`, so a comparison and a rep
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reports import cells, numbers, sentences
 from reports.report import Assumption, Report
@@ -14,6 +14,10 @@ from reports.tables import Table
 
 ABSENT = numbers.MISSING
 """Where only one of the two has a row."""
+
+
+CURRENT = "current configuration"
+"""The name of the baseline that runs now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,34 @@ def compare(before: Report, after: Report) -> Comparison:
         sum(not row.is_one for row in inputs),
         sum(not row.is_one for row in assumptions),
     )
+
+
+def compare_to_current(report: Report) -> list[Change] | None:
+    """Return what changes from what runs now to the answer of one report; None where it does not know what runs now."""
+    now = next((row for row in report.baselines if row.name == CURRENT and row.capacity), None)
+    if now is None or now.capacity is None:
+        return None
+    cost, capacity = report.cost, report.decision.capacity
+    return [
+        Change("Range", numbers.amount(now.capacity), numbers.amount(capacity)),
+        Change("Throughput", numbers.throughput(now.capacity), numbers.throughput(capacity)),
+        Change(
+            "Cost a month",
+            numbers.usd(now.usd_per_month),
+            numbers.usd(cost.usd_per_month),
+            _apart(now.usd_per_month, cost.usd_per_month),
+        ),
+        Change(
+            "Requests within all limits",
+            numbers.percent(now.attainment_fraction),
+            numbers.percent(report.promise.attainment_fraction),
+        ),
+        Change(
+            "Refused",
+            numbers.percent(now.refused_fraction),
+            numbers.percent(sentences.refused_fraction(report)),
+        ),
+    ]
 
 
 def headline(before: Report, after: Report) -> str:
@@ -167,7 +199,7 @@ def _answer(before: Report, after: Report) -> list[Change]:
             numbers.percent(before.promise.attainment_fraction),
             numbers.percent(after.promise.attainment_fraction),
         ),
-        *_changes(_percentiles(before), _percentiles(after)),
+        *_percentile_changes(before, after),
         *_changes(_neighbours(before), _neighbours(after)),
     ]
     return [
@@ -189,14 +221,28 @@ def _verdicts(report: Report) -> dict[str, str]:
     }
 
 
-def _percentiles(report: Report) -> dict[str, str]:
-    shown = [row for row in report.percentiles if row.metric != "tpot" and row.percent != 90]
-    return {
-        f"{sentences.METRIC_NAMES[row.metric]} p{row.percent}": numbers.latency(
-            row.seconds, unknown="never"
+def _percentile_changes(before: Report, after: Report) -> list[Change]:
+    first, second = _percentiles(before), _percentiles(after)
+    changes = _changes(
+        *(
+            {name: numbers.latency(s, unknown="never") for name, s in one.items()}
+            for one in (first, second)
         )
-        for row in shown
-    }
+    )
+    return [
+        replace(
+            row,
+            difference=numbers.latency_apart(first.get(row.name), second.get(row.name), unknown=""),
+        )
+        if row.is_one
+        else row
+        for row in changes
+    ]
+
+
+def _percentiles(report: Report) -> dict[str, float | None]:
+    shown = [row for row in report.percentiles if row.metric != "tpot" and row.percent != 90]
+    return {f"{sentences.METRIC_NAMES[row.metric]} p{row.percent}": row.seconds for row in shown}
 
 
 def _neighbours(report: Report) -> dict[str, str]:

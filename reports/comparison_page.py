@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from reports import numbers
-from reports.comparison import Change, Comparison
+from reports.comparison import Change, Comparison, compare_to_current
 from reports.page import render, render_markdown_template
+from reports.report import Report
 
 COST_ROWS = (
     "Range",
@@ -32,6 +33,22 @@ def render_comparison_markdown(comparison: Comparison) -> str:
 def render_cost_diff(comparison: Comparison) -> str:
     """Return what a change costs, as a short block of Markdown for a pull request."""
     return render_markdown_template("cost_diff.md", **_content(comparison))
+
+
+def render_current_diff(report: Report) -> str | None:
+    """Return what changing from what runs now would cost, as a short block of Markdown for a pull request; None where
+    the report does not know what runs now."""
+    rows = compare_to_current(report)
+    if rows is None:
+        return None
+    cost = next(row for row in rows if row.name == "Cost a month")
+    return render_markdown_template(
+        "current_diff.md",
+        report=report,
+        rows=_rows(rows),
+        cost=cost,
+        feasible=report.decision.feasible,
+    )
 
 
 def _content(comparison: Comparison) -> dict[str, Any]:

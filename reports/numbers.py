@@ -8,6 +8,7 @@ known (None, and NaN or infinity too) is written as the word given in `unknown`,
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 
 from simulations.capacity import Capacity, ModelUnits
 
@@ -125,6 +126,19 @@ def axis_count(value: float) -> str:
     return f"{value:,.10g}"
 
 
+def moment(text: str) -> str:
+    """Return a time to the minute in UTC; what is no ISO time with a zone stays as it is.
+
+    >>> moment("2026-11-22T18:49:33+01:00"), moment("yesterday")
+    ('2026-11-22 17:49 UTC', 'yesterday')
+    """
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return text if found.tzinfo is None else f"{found.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
 def count(value: float | None, *, unknown: str = UNKNOWN) -> str:
     """Return a number of things: whole ones in full, fractions with three significant digits.
 
@@ -197,6 +211,22 @@ def usd(value: float | None, *, unknown: str = UNKNOWN) -> str:
     return f"{sign}USD <0.000001"
 
 
+def latency_apart(before: float | None, after: float | None, *, unknown: str = UNKNOWN) -> str:
+    """Return by how much a measured time is longer or shorter than before, in time and in percent.
+
+    >>> latency_apart(0.0886, 0.0778), latency_apart(2, 3), latency_apart(2, 2), latency_apart(None, 2)
+    ('-10.8 ms (-12.2 %)', '+1.00 s (+50.0 %)', 'no change', 'unknown')
+    """
+    was, now = _known(before), _known(after)
+    if was is None or now is None:
+        return unknown
+    if was == now:
+        return "no change"
+    sign = "+" if now > was else "-"
+    text = f"{sign}{latency(abs(now - was))}"
+    return f"{text} ({sign}{percent(abs(now - was) / was)})" if was > 0 else text
+
+
 def usd_apart(before: float | None, after: float | None, *, unknown: str = UNKNOWN) -> str:
     """Return what something costs more or less than before, in money and in percent.
 
@@ -242,10 +272,12 @@ def percent(fraction: float | None, *, unknown: str = UNKNOWN) -> str:
 def percent_apart(fraction: float, other: float) -> str:
     """Return a share in percent with as many digits as set it apart from another one.
 
-    >>> percent_apart(0.94996, 0.95), percent_apart(0.7, 0.95)
-    ('94.996 %', '70.0 %')
+    >>> percent_apart(0.94996, 0.95), percent_apart(0.7, 0.95), percent_apart(1, 0.984)
+    ('94.996 %', '70.0 %', '100 %')
     """
     short = percent(fraction)
+    if fraction in (0, 1):
+        return short
     for digits in range(1, 10):
         text = f"{fraction * 100:.{digits}f}"
         if len(text) + 2 >= len(short) and float(text) != float(f"{other * 100:.{digits}f}"):

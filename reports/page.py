@@ -17,8 +17,12 @@ from markupsafe import Markup
 from reports import cells, figures, markdown_text, numbers, sentences
 from reports.svg import inline_svg
 
-_CONTROLS = dict.fromkeys({*range(32), 127} - {9, 10}, "\N{REPLACEMENT CHARACTER}")
-"""Characters that HTML forbids, as `str.translate` wants them."""
+_CONTROLS = dict.fromkeys(
+    {*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)} - {9, 10},
+    "\N{REPLACEMENT CHARACTER}",
+)
+"""Characters that HTML forbids, and those that turn the direction of what follows: a name must not read as another
+one. As `str.translate` wants them."""
 
 
 class Picture(NamedTuple):

@@ -13,6 +13,7 @@ import numpy as np
 from reports import numbers
 from reports.report import (
     BaselineRow,
+    Cost,
     Interval,
     Limit,
     Metric,
@@ -240,8 +241,9 @@ def cost_sentence(report: Report) -> str:
     )
     futures = report.promise.futures
     if futures and futures > 1:
+        plural = "Sizes" if isinstance(chosen.capacity, ModelUnits) else "Ranges"
         text += (
-            " Ranges are compared on the futures of the search; what is said of the decision above is of "
+            f" {plural} are compared on the futures of the search; what is said of the decision above is of "
             f"{numbers.counted(futures, 'fresh one')}."
         )
     cheaper = report.next_cheaper
@@ -310,6 +312,22 @@ def how_sure(promise: Promise) -> str:
         else f"; {numbers.share(promise.asked_fraction)} asked for"
     )
     return f"at least {numbers.percent(promise.at_least)} of all, with 95 % confidence{asked}"
+
+
+def candidate_months(cost: Cost) -> str:
+    """Return what the month would cost at the prices that were seen, where its own is not known; else nothing.
+
+    >>> from reports.report import Pairing
+    >>> def seen(price: float, month: float | None) -> Pairing:
+    ...     return Pairing(chunk_tokens_per_s=1580, usd_per_chunk_hour=price, usd_per_month=month)
+    >>> candidate_months(Cost(chunk_hours=8.4, pairings=[seen(24, 151_939), seen(6, 37_985), seen(2, None)]))
+    'USD 37,985 to USD 151,939 at the prices seen'
+    """
+    months = sorted({p.usd_per_month for p in cost.pairings if p.usd_per_month is not None})
+    if cost.usd_per_month is not None or not months:
+        return ""
+    most = "" if len(months) == 1 else f" to {numbers.usd(months[-1])}"
+    return f"{numbers.usd(months[0])}{most} at the {'price' if len(months) == 1 else 'prices'} seen"
 
 
 def month_interval(interval: Interval) -> str:

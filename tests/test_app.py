@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -22,9 +23,12 @@ from app_server import HEADER, QUESTION, ask, bring, ended, log_of, planned, run
 from rehearsal import SALE, TOKENS_MODEL, UNITS_MODEL, served
 from workspace import TOKEN, running_workspace
 
-from planner.app import asked, reader, serving, whatif
+from planner import listening
+from planner.app import asked, reader, runs, serving, whatif
+from planner.app.desk import MOST_AT_ONCE
 from planner.app.gate import MOST_UPLOAD_BYTES
 from simulations.errors import InputError
+from simulations.sweeps import threads
 
 HOSTILE = '"><img src=x onerror=alert(1)>.csv'
 
@@ -192,6 +196,21 @@ def test_an_upload_without_a_length_is_cut_off_at_the_limit(narrow):
         assert "desk" not in client.get(narrow.url, timeout=30).text
 
 
+def test_an_upload_that_does_not_come_is_given_up(tmp_path):
+    with running_app(tmp_path, most_idle_s=0.3) as app, app.client() as client:
+        cookie = "; ".join(f"{key}={value}" for key, value in client.cookies.get_dict().items())
+        head = (
+            f"POST /traces HTTP/1.1\r\nHost: 127.0.0.1:{app.port}\r\nOrigin: {app.url}\r\nCookie: {cookie}\r\n"
+            'Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 9000\r\n\r\n--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n1,'
+        )
+        answer = app.exchange(head.encode())
+        assert answer.startswith(b"HTTP/1.1 408")
+        assert b"stopped half way" in answer
+        # A page that waits for events after its body is not given up.
+        trace = bring(client, app.url, log_of(60))
+        assert trace.status_code == 200
+
+
 def test_a_form_is_small(app, client, trace_url):
     answer = client.post(f"{trace_url}/runs", data={"model": "x" * 70_000}, timeout=30)
     assert answer.status_code == 413
@@ -254,6 +273,70 @@ def test_names_and_models_that_are_markup_stay_text(app, client):
         assert "<img" not in text
         assert "<script>" not in text
         assert "onerror=alert(1)&gt;" in text
+
+
+def test_a_name_that_turns_the_direction_of_a_line_does_not(app, client):
+    page = bring(client, app.url, log_of(60), name="a\u202egpj.\u2066csv").text
+    assert not set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069") & set(page)
+    assert "gpj" in page
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../app.py",
+        "/static/%2e%2e/pages.py",
+        "/static/..%2f..%2fpages.py",
+        "/static/%2fetc%2fpasswd",
+        "/traces/..%2f..",
+        "/runs/%00",
+        "/plans/../plans",
+        "//evil.example/x",
+        "/traces/" + "x" * 4000,
+    ],
+)
+def test_no_path_leads_out_of_the_app(path, app, client):
+    cookie = "; ".join(f"{key}={value}" for key, value in client.cookies.get_dict().items())
+    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{app.port}\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n"
+    assert app.exchange(request.encode()).startswith(b"HTTP/1.1 404")
+
+
+def test_the_way_back_from_a_complaint_stays_on_this_server(app, client):
+    asked = {"url": f"{app.url}/traces", "files": {"file": ("a.csv", "nothing")}}
+    for place, back in (("//evil.example/", "/evil.example/"), ("/\\evil", "/evil"), ("/", "/")):
+        page = client.post(**asked, headers={"referer": f"{app.url}{place}"}, timeout=60).text
+        assert f'class="button" href="{back}"' in page
+    page = client.post(**asked, headers={"referer": "https://evil.example/x"}, timeout=60).text
+    assert "evil" not in page
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "<script>alert(1)</script>",
+        "../../../etc",
+        "a\r\nSet-Cookie: x=1",
+        "a\u202eb",
+        "x" * 300,
+        "?q#f",
+        "=cmd|' /C calc'!A0",
+        " ",
+    ],
+)
+def test_a_hostile_name_of_an_endpoint_reaches_neither_page_nor_workspace(
+    name, workspace, client, run_url
+):
+    answer = client.post(f"{run_url}/plans", data={"endpoint": name}, timeout=60)
+    assert answer.status_code == 400
+    assert "<script>alert" not in answer.text
+    assert "x" not in answer.cookies
+    assert writes(workspace) == []
+
+
+def test_a_growth_that_no_memory_holds_is_refused(client, trace_url):
+    answer = client.post(f"{trace_url}/runs", data=QUESTION | {"growth": "1000000"}, timeout=60)
+    assert answer.status_code == 400
+    assert "600,000,000 requests, and the app takes 20,000,000" in answer.text
 
 
 def test_bad_columns_of_a_form_name_the_field(app, client, trace_url):
@@ -337,10 +420,12 @@ def test_a_choice_of_ones_own_stands_beside_the_answer_and_does_not_move_it(app,
 
 def test_a_what_if_that_changes_nothing_is_the_run_of_the_answer(app, client, run_url):
     run = app.gate.site.desk.runs.get("local", run_url.rpartition("/")[2])
-    chosen, own = whatif.look(run.made, whatif.WhatIf(own=(2, 4)))
+    seen = whatif.look(run.made, whatif.WhatIf(own=(2, 4)))
+    chosen, own = seen.chosen, seen.own
+    assert seen.part is None
     assert chosen.outcome.figures() == run.made.evidence.outcomes[-1].figures()
     assert own.outcome.mean_chunks >= 2
-    slower, _ = whatif.look(run.made, whatif.WhatIf(growth=3.0, start_delay_s=600))
+    slower = whatif.look(run.made, whatif.WhatIf(growth=3.0, start_delay_s=600)).chosen
     assert slower.outcome.arrived == pytest.approx(3 * chosen.outcome.arrived, rel=0.05)
     page = client.get(f"{run_url}/whatif", params={"growth": "3", "own_max": "4"}, timeout=30).text
     assert page.count("<tr") == 3
@@ -348,6 +433,99 @@ def test_a_what_if_that_changes_nothing_is_the_run_of_the_answer(app, client, ru
         f"{run_url}/whatif", params={"growth": "nan"}, headers={"hx-request": "true"}, timeout=30
     ).text
     assert "growth is &#39;nan&#39;; must be between 0.25 and 4" in page
+
+
+def test_a_what_if_on_long_traffic_is_of_its_busiest_part_and_says_so(
+    app, client, run_url, monkeypatch
+):
+    run = app.gate.site.desk.runs.get("local", run_url.rpartition("/")[2])
+    whole = whatif.look(run.made, whatif.WhatIf())
+    seen = whatif.look(run.made, whatif.WhatIf(own=(2, 4)), most_requests=200)
+    assert seen.part is not None
+    assert 200 <= len(seen.part) < 210
+    assert seen.chosen.outcome.arrived == seen.own.outcome.arrived == len(seen.part)
+    assert whole.chosen.outcome.usd_per_month is not None
+    assert seen.chosen.outcome.usd_per_month is None
+    grown = whatif.look(run.made, whatif.WhatIf(growth=2.0), most_requests=200)
+    assert grown.chosen.outcome.arrived == pytest.approx(2 * len(grown.part), rel=0.1)
+    assert len(grown.part) < 110
+    look = whatif.look
+    monkeypatch.setattr(whatif, "look", lambda made, wanted: look(made, wanted, most_requests=200))
+    page = client.get(f"{run_url}/whatif", timeout=30).text
+    assert "the busiest part alone, 20" in page
+
+
+def test_of_what_ifs_that_overtake_each_other_only_the_last_is_simulated(
+    app, client, run_url, monkeypatch
+):
+    began, go_on, looked = threading.Event(), threading.Event(), []
+    look = whatif.look
+
+    def slow(made, wanted):
+        looked.append(wanted.growth)
+        began.set()
+        assert go_on.wait(30)
+        return look(made, wanted)
+
+    monkeypatch.setattr(whatif, "look", slow)
+    latest = app.gate.site.desk.runs.get("local", run_url.rpartition("/")[2]).what_if
+    before = latest.asked
+
+    def ask_for(growth: float) -> tuple[float, int]:
+        asked = requests.get(
+            f"{run_url}/whatif",
+            params={"growth": f"{growth:g}"},
+            cookies=client.cookies.get_dict(),
+            timeout=60,
+        )
+        return growth, asked.status_code
+
+    answers = []
+    with ThreadPoolExecutor(6) as pool:
+        first = pool.submit(ask_for, 1.0)
+        assert began.wait(30)
+        others = []
+        for n, growth in enumerate((1.5, 2.0, 2.5, 3.0), start=2):
+            others.append(pool.submit(ask_for, growth))
+            while latest.asked < before + n:
+                time.sleep(0.005)
+        go_on.set()
+        answers = [one.result() for one in (first, *others)]
+    assert answers == [(1.0, 200), (1.5, 204), (2.0, 204), (2.5, 204), (3.0, 200)]
+    assert looked == [1.0, 3.0]
+
+
+def test_a_run_that_is_cancelled_frees_its_place_whatever_it_is_at(
+    app, client, trace_url, monkeypatch
+):
+    """What comes after the search tells of itself too, from threads, and is stopped by that."""
+    at_it = threading.Event()
+
+    def long_winded(*_, progress, **__):
+        with threads(2) as mapper:
+            at_it.set()
+            for _ in range(10_000):
+                list(
+                    mapper(lambda what: (time.sleep(0.01), progress(what, 3)), ["growth", "share"])
+                )
+        raise AssertionError("nobody stopped it")
+
+    monkeypatch.setattr(runs, "recommend", long_winded)
+    urls = []
+    for _ in range(MOST_AT_ONCE):
+        urls.append(client.post(f"{trace_url}/runs", data=QUESTION, timeout=60).url)
+    assert at_it.wait(30)
+    refused = client.post(f"{trace_url}/runs", data=QUESTION, timeout=60)
+    assert "questions are being answered already" in refused.text
+    deadline = time.monotonic() + 20
+    while not re.search("3 ranges tried; (growth|share)", client.get(urls[0], timeout=30).text):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    for url in urls:
+        assert "Cancelled" in client.post(f"{url}/cancel", timeout=30).text
+    while any(run.busy for run in app.gate.site.desk.runs.everything()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_model_that_is_not_known_ends_in_a_sentence(app, client, trace_url):
@@ -389,7 +567,7 @@ def test_where_nothing_keeps_the_promise_the_page_says_so_and_the_name_is_asked_
     run_url = ask(client, app.url, trace_url, ttft_s="0.001", usd_per_chunk_hour="")
     page = client.get(run_url, timeout=60).text
     assert "No range keeps the promise" in page
-    assert "✗ does not" in client.get(f"{run_url}/whatif", timeout=30).text
+    assert "✗ breaks it" in client.get(f"{run_url}/whatif", timeout=30).text
     plan = client.post(f"{run_url}/plans", data={"endpoint": "hopeless"}, timeout=60).text
     assert "promise-missed" in plan
     assert "data-wanted" in plan
@@ -545,6 +723,20 @@ def test_behind_a_proxy_only_its_users_come_in_and_only_by_its_name(hosted):
             assert answer.status_code == 403
         no_proxy = {"x-forwarded-host": None}
         assert user.get(hosted.url, headers=no_proxy, timeout=30).status_code == 403
+        # What is said twice was forged on the way: no proxy sends it.
+        for name, value in (
+            ("X-Forwarded-User", "1@2"),
+            ("X-Forwarded-Host", PUBLIC),
+            ("X-Forwarded-Access-Token", "t"),
+        ):
+            sent = {**BEHIND, "x-forwarded-access-token": "t"}
+            head = "".join(f"{key}: {text}\r\n" for key, text in sent.items())
+            for extra, status in (("", 200), (f"{name}: {value}\r\n", 403)):
+                request = (
+                    f"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}{extra}Connection: close\r\n\r\n"
+                )
+                answer = hosted.exchange(request.encode())
+                assert answer.startswith(f"HTTP/1.1 {status}".encode()), answer[:200]
         evil = {"origin": "https://other.databricksapps.com"}
         assert user.post(f"{hosted.url}/example", headers=evil, timeout=30).status_code == 403
 
@@ -577,6 +769,70 @@ def test_behind_a_proxy_it_acts_with_the_users_token_and_else_reads(workspace, h
                 assert other.get(f"{hosted.url}{path}", timeout=30).status_code == 404
             answer = other.post(f"{hosted.url}{plan}/apply", timeout=30)
             assert answer.status_code == 403
+
+
+def test_started_as_the_platform_starts_it_each_user_has_his_own(sandbox, tmp_path):
+    """The real process, with the environment and the headers of a Databricks App."""
+    with closing(listening.bind(0)) as free:
+        port = free.getsockname()[1]
+    own = {
+        "DATABRICKS_APP_PORT": str(port),
+        "DATABRICKS_APP_NAME": "ptplan",
+        "DATABRICKS_HOST": sandbox.url,
+        "DATABRICKS_CLIENT_ID": "app-id",
+        "DATABRICKS_CLIENT_SECRET": "app-secret",
+        "PYTHONUNBUFFERED": "1",
+    }
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("DATABRICKS_")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "planner.cli", "app"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=tmp_path,
+        env=kept | own,
+    )
+    url = f"http://127.0.0.1:{port}"
+    of_platform = {
+        "x_forwarded_email": "a@example.com",
+        "x_forwarded_preferred_username": "a",
+        "x_real_ip": "192.0.2.1",
+        "x_request_id": "7",
+    }
+    printed = process.stdout.readline()
+    try:
+        assert "behind the proxy of Databricks Apps" in printed
+        assert "token=" not in printed
+        with (
+            behind(**of_platform, x_forwarded_access_token=TOKEN) as acts,
+            behind(**of_platform, x_forwarded_user="other@2") as reads,
+        ):
+            paths = {}
+            for session in (acts, reads):
+                sent = session.post(
+                    f"{url}/traces",
+                    files={"file": ("log.csv", log_of(60))},
+                    timeout=60,
+                    allow_redirects=False,
+                )
+                paths[session] = sent.headers["location"]
+                question = session.get(f"{url}{paths[session]}/question", timeout=60).text
+                assert ("Your token is not forwarded" in question) == (session is reads)
+                assert "Set-Cookie" not in sent.headers
+            for session, other in ((acts, reads), (reads, acts)):
+                assert session.get(f"{url}{paths[other]}", timeout=30).status_code == 404
+                assert paths[other] not in session.get(url, timeout=30).text
+                assert paths[session] in session.get(url, timeout=30).text
+            asked = {"model": f"{TOKENS_MODEL}:1"}
+            assert "in chunks of" in acts.post(f"{url}/chunk", data=asked, timeout=60).text
+            refused = reads.post(f"{url}/chunk", data=asked, timeout=60)
+            assert (refused.status_code, "only reads" in refused.text) == (403, True)
+        assert requests.get(url, timeout=30).status_code == 403
+    finally:
+        process.terminate()
+        printed += process.communicate(timeout=15)[0]
+    assert TOKEN not in printed
+    assert "app-secret" not in printed
 
 
 def bring_behind(session: requests.Session, hosted) -> str:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import threading
+from pathlib import Path
 
 import pytest
 from app_server import QUESTION, log_of, running_app
 from rehearsal import SALE, TOKENS_MODEL, served
 from workspace import INSTANT, TOKEN, running_workspace
 
+from planner.app import runs
 from planner.endpoint.sandbox.workspace import Timings
 
+AXE = Path(__file__).parents[1] / ".axe/node_modules/axe-core/axe.min.js"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium; apt-get install chromium")
@@ -180,7 +184,7 @@ def test_from_an_upload_to_an_endpoint_that_is_what_the_page_said(workspace, app
     before = page.inner_text("#seen")
     page.locator("[name=growth]").fill("4")
     page.wait_for_function("was => document.querySelector('#seen').innerText !== was", arg=before)
-    assert "does not" in page.inner_text("#seen tbody tr >> nth=0")
+    assert "breaks it" in page.inner_text("#seen tbody tr >> nth=0")
     assert page.locator("figure svg[role=img]").count() > 2
 
     page.fill("#act [name=endpoint]", "chat")
@@ -314,6 +318,35 @@ def test_cancel_ends_a_run(app, page):
     assert page.input_value("[name=futures]") == "120"
 
 
+def test_a_page_whose_server_is_gone_says_so(browser, tmp_path, monkeypatch):
+    """Reload finds the run at work; once the server has ended, the page does not wait for ever."""
+    over = threading.Event()
+
+    def held(*_, **__):
+        assert over.wait(60)
+        raise runs.Cancelled
+
+    monkeypatch.setattr(runs, "recommend", held)
+    context = browser.new_context()
+    try:
+        with running_app(tmp_path) as short:
+            tab = context.new_page()
+            tab.goto(short.first_url)
+            bring(tab)
+            fill_in(tab)
+            tab.fill("[name=chunk_tokens_per_s]", "980")
+            tab.click("text=Find the cheapest range")
+            tab.wait_for_selector("progress")
+            tab.reload()
+            tab.wait_for_selector("text=0 ranges tried")
+            assert tab.locator("[role=alert]").count() == 0
+        tab.wait_for_selector("[role=alert]")
+        assert "its runs ended with it" in tab.inner_text("[role=alert]")
+    finally:
+        over.set()
+        context.close()
+
+
 def test_progress_is_told_as_it_goes(page):
     bring(page, log_of(3600))
     fill_in(page, futures="61")
@@ -325,3 +358,116 @@ def test_progress_is_told_as_it_goes(page):
             told.update(re.findall(r"\d+ ranges? tried; .*", text))
         page.wait_for_timeout(50)
     assert len(told) > 1
+
+
+class Keyboard:
+    """Somebody without a mouse, and on the way axe-core, in light and in dark."""
+
+    def __init__(self, page) -> None:
+        self.page = page
+        self.looked_at: list[str] = []
+
+    def go_to(self, selector: str) -> None:
+        """Press Tab until something has the focus, which must be seen."""
+        for _ in range(80):
+            self.page.keyboard.press("Tab")
+            if self.page.evaluate("wanted => document.activeElement.matches(wanted)", selector):
+                ring = "getComputedStyle(document.activeElement).outlineStyle"
+                assert self.page.evaluate(ring) != "none", selector
+                return
+        raise AssertionError(f"Tab never reaches {selector}")
+
+    def press(self, selector: str, key: str = "Enter") -> None:
+        self.go_to(selector)
+        self.page.keyboard.press(key)
+
+    def look(self, name: str) -> None:
+        """Let axe-core look at the page as it stands."""
+        self.looked_at.append(name)
+        if not AXE.exists():
+            return
+        self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        for scheme in ("dark", "light"):
+            self.page.emulate_media(color_scheme=scheme)
+            # What is dark differs in its colours alone.
+            rules = "" if scheme == "light" else "{runOnly: ['color-contrast']}"
+            found = self.page.evaluate(f"axe.run({rules})")["violations"]
+            wrong = [f"{one['impact']} {one['id']}: {one['nodes'][0]['html']}" for one in found]
+            assert wrong == [], (name, scheme)
+
+
+def test_by_keyboard_alone_to_apply_and_axe_finds_nothing_on_any_page(workspace, page, monkeypatch):
+    workspace.workspace.timings = Timings(create_s=4.0, update_s=4.0, capacity_s=1.0)
+    asked, recommend = threading.Event(), runs.recommend
+
+    def held(*given, **more):
+        assert asked.wait(60)
+        return recommend(*given, **more)
+
+    monkeypatch.setattr(runs, "recommend", held)
+    keys = Keyboard(page)
+    keys.look("start")
+    keys.press("button.second")
+    page.wait_for_url("**/traces/*")
+    keys.look("trace")
+    keys.press("a.button")
+    page.wait_for_selector("#sizes select")
+    keys.go_to("[name=model]")
+    page.keyboard.press("Control+A")
+    page.keyboard.type(QUESTION["model"])
+    keys.go_to("[name=chunk_tokens_per_s]")
+    page.keyboard.type("980")
+    keys.press("summary")
+    keys.go_to("[name=base_model]")
+    page.keyboard.type(QUESTION["base_model"])
+    keys.go_to("[name=usd_per_chunk_hour]")
+    page.keyboard.type("2")
+    keys.press("[name=ttft_s]", "ArrowRight")
+    assert page.inner_text("output[for=ttft_s]") == "2.1 s"
+    keys.go_to("[name=futures]")
+    page.keyboard.type("the rec")
+    keys.press("[name=sensitivity]", "Space")
+    assert page.input_value("[name=futures]") == "1"
+    assert not page.is_checked("[name=sensitivity]")
+    keys.look("question")
+    keys.go_to("[name=endpoint]")
+    page.keyboard.type("by-keyboard")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("progress")
+    keys.look("running")
+    asked.set()
+    page.wait_for_selector("#seen tbody tr")
+    keys.look("answer")
+    keys.go_to("#act [name=endpoint]")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#apply")
+    assert writes(workspace) == []
+    keys.look("plan")
+    if page.locator("[name=typed]").count():
+        keys.go_to("[name=typed]")
+        page.keyboard.type("by-keyboard")
+    keys.press("#apply button")
+    page.wait_for_selector("progress")
+    keys.look("applying")
+    page.wait_for_selector("#state")
+    assert page.inner_text("#state") == "applied"
+    keys.look("receipt")
+    assert len(writes(workspace)) == 1
+    page.go_back()
+    page.reload()
+    assert "never sent twice" in page.inner_text("#apply")
+    keys.look("plan that was begun")
+    keys.press("nav a")
+    page.wait_for_selector("#desk")
+    keys.look("desk")
+    assert len(keys.looked_at) == 10
+
+
+def test_axe_finds_nothing_on_a_page_that_refuses(context, app):
+    """Of its own: the browser logs an answer of 404 as an error."""
+    page = context.new_page()
+    page.goto(f"{app.url}/plans/none")
+    keys = Keyboard(page)
+    keys.look("refusal")
+    keys.press("a.button")
+    page.wait_for_url(f"{app.url}/")

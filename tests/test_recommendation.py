@@ -113,6 +113,36 @@ few_draws = settings(
 )
 
 
+# Its timeline
+
+
+def test_the_busiest_day_is_the_day_with_the_most_load_in_five_minutes_and_its_events():
+    """Three days with a request of a token every five minutes; the load comes from 30 h to 40 h."""
+    hour = 3600.0
+    quiet, busy = np.arange(0, 72 * hour, 300), np.linspace(30 * hour, 40 * hour, 2000)
+    arrival = np.concatenate([quiet, busy])
+    tokens = np.repeat([1, 500], [len(quiet), len(busy)])
+    order = np.argsort(arrival, kind="stable")
+    trace = Trace.build(arrival[order], tokens[order], np.minimum(tokens, 100)[order])
+    made = recommend(trace, offer_of_chunks(), PROMISE, autoscaler=SCALER, endpoint="chat")
+    timeline = file_of(made)["timeline"]
+    day = timeline["busiest_day"]
+    assert np.diff(day["t_s"]).tolist() == [300.0] * 287
+    assert day["t_s"][0] % hour == 0
+    assert 16 * hour <= day["t_s"][0] <= 30 * hour
+    assert {len(day[key]) for key in day} == {288}
+    load = np.asarray(day["offered_tokens_per_s"])
+    assert load.sum() * 300 == pytest.approx(2000 * 600 + 288 * 2, rel=1e-4)
+    within = report_of(file_of(made)).busiest_day
+    assert within is not None
+    events = [e for e in timeline["events"] if 0 <= e["t_s"] - day["t_s"][0] < 24 * hour]
+    assert sum(map(len, (within.started_s, within.released_s))) == sum(
+        e["what"] in ("started", "released") for e in events
+    )
+    short = recommend(half_an_hour(), offer_of_chunks(), PROMISE, autoscaler=SCALER)
+    assert "busiest_day" not in file_of(short)["timeline"]
+
+
 # The answer and its neighbours
 
 

@@ -7,6 +7,7 @@ import functools
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -19,8 +20,12 @@ from planner.cli import run
 from planner.files import checksum
 from planner.rendering import report_of
 from reports import Report, numbers, render_html, sentences
-from reports.comparison import compare
-from reports.comparison_page import render_comparison_html, render_comparison_markdown
+from reports.comparison import CURRENT, compare
+from reports.comparison_page import (
+    render_comparison_html,
+    render_comparison_markdown,
+    render_current_diff,
+)
 from reports.markdown import render_markdown
 from reports.tables import Table, tables, to_csv, to_parquet
 
@@ -41,7 +46,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made")
     log = folder / "log.csv"
     log.write_text(LOG, encoding="utf-8")
-    for name, more in (("a", ()), ("b", ("--growth", "40"))):
+    now = ("--current-min-chunks", "1", "--current-max-chunks", "3")
+    for name, more in (("a", ()), ("b", ("--growth", "40", *now))):
         arguments = [
             "recommend",
             str(log),
@@ -252,6 +258,23 @@ def test_the_block_for_a_pull_request_is_all_that_is_printed(folder, capsys):
     assert "strong" in tags
 
 
+def test_one_file_is_enough_for_the_block_against_what_runs_now(folder, capsys):
+    assert run(["report", "b.json", "-o", "markdown"]) == 0
+    block = capsys.readouterr().out
+    assert sorted(path.name for path in folder.iterdir()) == ["a.json", "b.json"]
+    data = json.loads(Path("b.json").read_text(encoding="utf-8"))
+    (now,) = [row for row in data["baselines"] if row["name"] == "current configuration"]
+    was, then = now["usd_per_month"], data["outcome"]["usd_per_month"]["value"]
+    head = block.splitlines()[0]
+    assert f"{numbers.usd(was)} → {numbers.usd(then)} a month" in head
+    assert "| Range | 1 to 3 chunks |" in block
+    assert shown(block).tags.count("table") == 1
+    hostile = poisoned(Path("b.json"))
+    rows = [replace(row, name=CURRENT) for row in hostile.baselines]
+    block = render_current_diff(replace(hostile, baselines=rows))
+    assert not {"script", "img", "a"} & set(shown(block).tags)
+
+
 def test_a_comparison_is_written_in_every_format(folder, capsys):
     arguments = ["report", "b.json", "--compare", "a.json", "--format", "html,md,csv,parquet,json"]
     assert run([*arguments, "--out", "out"]) == 0
@@ -283,7 +306,8 @@ def test_without_a_price_a_comparison_says_so(folder):
             ("a.json", "--format", "pdf"),
             "--format has 'pdf'; there are html, md, csv, parquet, json, png",
         ),
-        (("a.json", "-o", "markdown"), "without --compare; see --format md"),
+        (("a.json", "-o", "markdown"), "give --compare OTHER"),
+        (("a.json", "-o", "yaml"), "--output is 'yaml'; must be text, json, markdown"),
         (
             ("a.json", "--compare", "b.json", "--format", "png"),
             "--format has 'png'; a comparison has html",

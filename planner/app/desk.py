@@ -8,7 +8,7 @@ from collections import OrderedDict
 from typing import Generic, TypeVar
 
 from planner.app.asked import Asked
-from planner.app.reader import Brought
+from planner.app.reader import MOST_REQUESTS, Brought
 from planner.app.runs import Run
 from simulations.errors import InputError
 
@@ -72,8 +72,14 @@ class Desk:
         """Begin to answer a question, and return the name of the run.
 
         Raises:
-            InputError: too many are being answered.
+            InputError: too many are being answered, or of too much traffic.
         """
+        n_requests = len(brought.trace) * (asked.change.growth or 1.0)
+        if n_requests > MOST_REQUESTS:
+            raise InputError(
+                f"growth is {asked.change.growth:g}, which makes {n_requests:,.0f} requests, and the app takes "
+                f"{MOST_REQUESTS:,}; use ptplan recommend in a terminal"
+            )
         with self._lock:
             if sum(run.busy for run in self.runs.everything()) >= MOST_AT_ONCE:
                 raise InputError(

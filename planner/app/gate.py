@@ -6,8 +6,10 @@ page of another site, without the cookie, or with a body beyond the limit of its
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
@@ -28,6 +30,10 @@ MOST_UPLOAD_BYTES = 256 * 2**20
 MOST_FORM_BYTES = 64 * 2**10
 """Of any other request."""
 
+MOST_IDLE_S = 30.0
+MOST_SENDING_S = 900.0
+"""How long a body may pause, and take (assumed: 256 MiB at 3 Mbit/s take twelve minutes)."""
+
 STYLES = "'self' 'unsafe-inline'"
 """Figures carry their colours in style attributes; scripts come from this server alone."""
 
@@ -47,6 +53,8 @@ HEADERS = {
 USER_HEADER = "x-forwarded-user"
 TOKEN_HEADER = "x-forwarded-access-token"
 HOST_HEADER = "x-forwarded-host"
+SAID_ONCE = (b"host", USER_HEADER.encode(), TOKEN_HEADER.encode(), HOST_HEADER.encode())
+"""Headers that decide who asks and by which name; twice, one of them is forged."""
 
 
 class TooLarge(Exception):
@@ -59,6 +67,13 @@ class TooLarge(Exception):
         )
 
 
+class TooSlow(Exception):
+    """A body paused or took too long."""
+
+    def __init__(self) -> None:
+        super().__init__("the request stopped half way, or took too long to send; send it again")
+
+
 @dataclass(frozen=True, slots=True)
 class Door:
     """How the app is reached.
@@ -69,6 +84,7 @@ class Door:
         proxied: whether a proxy signs its users in and says who they are.
         url_token: what the first address carries; None behind a proxy.
         most_upload_bytes: of a trace.
+        most_idle_s: that a body may pause.
     """
 
     names: tuple[str, ...]
@@ -76,6 +92,7 @@ class Door:
     proxied: bool = False
     url_token: str | None = field(default=None, repr=False)
     most_upload_bytes: int = MOST_UPLOAD_BYTES
+    most_idle_s: float = MOST_IDLE_S
 
     def knows(self, host: str) -> bool:
         """Return whether a host is one of ours."""
@@ -115,7 +132,7 @@ class Gate:
         headers = _headers(scope)
         guarded = _with_headers(send)
         host = self._host(headers)
-        if host is None or len(_all(scope, b"host")) != 1:
+        if host is None or any(len(_all(scope, name)) > 1 for name in SAID_ONCE):
             await _refuse(guarded, 403, "This address is not one that the app goes by.")
             return
         if scope["method"] not in ("GET", "HEAD") and not _is_own_page(headers, host):
@@ -142,7 +159,7 @@ class Gate:
             self._door.most_upload_bytes if scope["path"] == UPLOAD_PATH else MOST_FORM_BYTES
         )
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length[:20]) > most_bytes:
+        if not (length.isascii() and length.isdigit()) or int(length[:20]) > most_bytes:
             await _refuse(guarded, 413, _sentence(TooLarge(most_bytes)))
             return
         scope["state"] = {
@@ -150,7 +167,9 @@ class Gate:
             "who": who,
             "token": headers.get(TOKEN_HEADER) if self._door.proxied else None,
         }
-        await self._application(scope, _limited(receive, most_bytes), guarded)
+        await self._application(
+            scope, _limited(receive, most_bytes, self._door.most_idle_s), guarded
+        )
 
     def _host(self, headers: Mapping[str, str]) -> str | None:
         """Return the name by which the browser reached the app, if it is one of ours."""
@@ -203,13 +222,22 @@ def _same(given: str, wanted: str) -> bool:
     return hmac.compare_digest(given.encode("utf-8", "replace"), wanted.encode())
 
 
-def _limited(receive: Receive, most_bytes: int) -> Receive:
-    """Return what receives a body and stops where it is too long."""
+def _limited(receive: Receive, most_bytes: int, most_idle_s: float) -> Receive:
+    """Return what receives a body and stops where it is too long, or does not come."""
     n_bytes = 0
+    complete = False
+    began_s = time.monotonic()
 
     async def limited() -> MutableMapping[str, Any]:
-        nonlocal n_bytes
-        message = await receive()
+        nonlocal n_bytes, complete
+        if complete:  # what is waited for now is that the browser goes away
+            return await receive()
+        left_s = min(most_idle_s, began_s + MOST_SENDING_S - time.monotonic())
+        try:
+            message = await asyncio.wait_for(receive(), max(left_s, 0.001))
+        except TimeoutError:
+            raise TooSlow from None
+        complete = not message.get("more_body", False)
         n_bytes += len(message.get("body", b""))
         if n_bytes > most_bytes:
             raise TooLarge(most_bytes)

@@ -24,7 +24,7 @@ from planner import files
 from planner.app import asked, reader, whatif
 from planner.app.applying import Applying, Register
 from planner.app.desk import Desk
-from planner.app.gate import TooLarge
+from planner.app.gate import TooLarge, TooSlow
 from planner.app.reader import Brought
 from planner.app.runs import Run, parts_of
 from planner.endpoint.client import Workspace
@@ -166,12 +166,21 @@ def _add_failures(app: FastAPI, site: Site) -> None:
             status,
             title="This does not work",
             text=str(error),
-            back=f"/{here[2]}" if here[0] == host else "/",
+            # Two slashes would lead to another server.
+            back="/" + here[2].lstrip("/\\") if here[0] == host else "/",
         )
 
     @app.exception_handler(TooLarge)
     async def too_large(request: Request, error: TooLarge) -> Response:
         answer = site.page("failed.html", 413, title="This is too large", text=str(error), back="/")
+        answer.headers["connection"] = "close"
+        return answer
+
+    @app.exception_handler(TooSlow)
+    async def too_slow(request: Request, error: TooSlow) -> Response:
+        answer = site.page(
+            "failed.html", 408, title="This took too long", text=str(error), back="/"
+        )
         answer.headers["connection"] = "close"
         return answer
 
@@ -370,8 +379,12 @@ def _add_runs(app: FastAPI, site: Site) -> None:
         run = site.answered(request, name)
         assert run.made is not None
         wanted = whatif.what_if_of(request.query_params)
-        chosen, own = whatif.look(run.made, wanted)
-        return site.page("whatif.html", made=run.made, wanted=wanted, chosen=chosen, own=own)
+        made = run.made
+        try:
+            look = run.what_if.answer(lambda: whatif.look(made, wanted))
+        except whatif.Overtaken:
+            return Response(status_code=204)  # the page has asked again, and waits for that
+        return site.page("whatif.html", made=made, look=look)
 
     @app.get("/runs/{name}/report.html")
     def report(request: Request, name: str) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import threading
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -16,7 +17,7 @@ from markupsafe import Markup
 from planner import artifacts, question
 from planner.app.asked import Asked
 from planner.app.reader import Brought
-from planner.app.whatif import Judged, judge
+from planner.app.whatif import Judged, Latest, judge
 from planner.offer import Offer
 from planner.recommendation import Recommendation, recommend
 from planner.rendering import report_of
@@ -52,8 +53,11 @@ class Run:
         self.error = ""
         self.made: Recommendation | None = None
         self.own: Judged | None = None
+        self.what_if = Latest()
         self.data: dict[str, Any] = {}
         self._version = version
+        self._step = "chunk"
+        self._began_s = time.monotonic()
         self._cancel = threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True, name="ptplan-run")
 
@@ -66,6 +70,11 @@ class Run:
         self._cancel.set()
         if self.state == "running":
             self.state = "cancelled"
+
+    @property
+    def elapsed_s(self) -> int:
+        """Whole seconds since it was asked."""
+        return int(time.monotonic() - self._began_s)
 
     @property
     def busy(self) -> bool:
@@ -117,7 +126,8 @@ class Run:
         behaviour = question.behaviour_of(asked.behaviour)
         self.told = "rating the model" if kernel.is_compiled() else COMPILING
         offer = question.offer_of(asked.model)
-        self._tell("the first range", 0)
+        self._step = "step" if offer.in_units else "chunk"
+        self._tell("trying the first range", 0)
         made = recommend(
             brought.described or brought.trace,
             offer,
@@ -131,7 +141,7 @@ class Run:
             progress=self._tell,
         )
         if asked.own is not None:
-            self._tell("your own choice", self.tried)
+            self._tell("trying your own choice", self.tried)
             self.own = judge(made, asked.own)
         self.told = "drawing the report"
         source = artifacts.Workload(
@@ -153,8 +163,17 @@ class Run:
     def _tell(self, what: str, tried: int) -> None:
         if self._cancel.is_set():
             raise Cancelled
-        self.tried = tried
-        self.told = f"trying {what}" + (" chunks" if ".." in what else "")
+        # Told by the search of a range, and by what comes after it of whatever it does.
+        low, dots, high = what.partition("..")
+        self.tried = max(self.tried, tried)
+        self.told = (
+            f"trying {low if low == high else f'{low} to {high}'} {self._noun(high)}"
+            if dots
+            else what
+        )
+
+    def _noun(self, n: str) -> str:
+        return f"{self._step}{'' if n == '1' else 's'}"
 
     def _end(self, state: State, error: str = "") -> None:
         if not self._cancel.is_set():

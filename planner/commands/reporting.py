@@ -34,7 +34,7 @@ def report(
         str | None,
         typer.Option(
             "--format",
-            help="one or more, with commas [html; with --compare nothing is written]",
+            help="one or more, with commas [html; with --compare or -o markdown nothing is written]",
             metavar="html,md,csv,parquet,json,png",
             show_default=False,
         ),
@@ -57,7 +57,7 @@ def report(
         typer.Option(
             "--output",
             "-o",
-            help="text, json, or with --compare markdown for a pull request",
+            help="text, json, or markdown for a pull request: against --compare OTHER, else against what runs now",
             rich_help_panel=OUTPUT,
             metavar="text|json|markdown",
         ),
@@ -66,8 +66,10 @@ def report(
     """Render a recommendation again, or say what changed from another one."""
     from planner import files, terminal
 
-    shown = _shown(json, output, comparing=compare is not None)
-    formats = _formats(form, comparing=compare is not None)
+    shown = _shown(json, output)
+    formats = _formats(
+        form, writing=compare is None and shown != "markdown", comparing=compare is not None
+    )
     files.require_writable(out)
     after = _report(recommendation)
     if compare is None:
@@ -83,17 +85,16 @@ def report(
         terminal.show_lines([f"written: {', '.join(written)}"])
 
 
-def _shown(json: bool, output: str, *, comparing: bool) -> str:
-    allowed = ["text", "json"] + (["markdown"] if comparing else [])
+def _shown(json: bool, output: str) -> str:
+    allowed = ("text", "json", "markdown")
     if output not in allowed:
-        hint = "" if comparing or output != "markdown" else " without --compare; see --format md"
-        raise InputError(f"--output is {output!r}; must be {' or '.join(allowed)}{hint}")
+        raise InputError(f"--output is {output!r}; must be {', '.join(allowed)}")
     return "json" if json else output
 
 
-def _formats(form: str | None, *, comparing: bool) -> list[str]:
+def _formats(form: str | None, *, writing: bool, comparing: bool) -> list[str]:
     if form is None:
-        return [] if comparing else ["html"]
+        return ["html"] if writing else []
     wanted = [name.strip() for name in form.split(",")]
     allowed = [name for name in FORMATS if not (comparing and name == "png")]
     wrong = [name for name in wanted if name not in allowed]
@@ -126,6 +127,16 @@ def _show(report: Report, shown: str) -> None:
 
     if shown == "json":
         terminal.show_text(files.to_json(_plain(report)))
+    elif shown == "markdown":
+        from reports.comparison_page import render_current_diff
+
+        block = render_current_diff(report)
+        if block is None:
+            raise InputError(
+                "--output markdown compares with what runs now, which the file does not hold; `recommend` with "
+                "--current-min-chunks and --current-max-chunks, or give --compare OTHER"
+            )
+        terminal.show_text(block)
     else:
         terminal.show_report(report)
 

@@ -5,7 +5,8 @@ function tell(input) {
   const output = input.parentElement.querySelector("output");
   if (!output) return;
   const none = input.dataset.zero !== undefined && Number(input.value) === 0;
-  output.textContent = none ? input.dataset.zero : `${input.value} ${input.dataset.unit}`;
+  const times = input.dataset.unit === "×";
+  output.textContent = none ? input.dataset.zero : times ? `× ${input.value}` : `${input.value} ${input.dataset.unit}`;
   input.setAttribute("aria-valuetext", output.textContent);
 }
 
@@ -27,6 +28,16 @@ document.addEventListener("input", (event) => {
 document.addEventListener("submit", (event) => {
   const button = event.target.querySelector("button:not([type=button])");
   if (button) setTimeout(() => { button.disabled = true; button.setAttribute("aria-busy", "true"); });
+});
+// A page that waits for a server that is gone would wait for ever; what comes next takes the place of this.
+document.addEventListener("htmx:sseError", (event) => {
+  const box = event.target;
+  if (!box.dataset.lost || box.querySelector("[role=alert]")) return;
+  const told = document.createElement("p");
+  told.className = "bad";
+  told.setAttribute("role", "alert");
+  told.textContent = box.dataset.lost;
+  box.append(told);
 });
 window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 look(document);
