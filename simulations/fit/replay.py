@@ -7,6 +7,7 @@ closed loop, where each sends the next request when the last was answered.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -21,15 +22,22 @@ from simulations.fit.measurement import FloatArray, MeasuredLevel, MeasuredRun
 from simulations.fit.parameters import Candidate
 from simulations.run import COMPLETED
 from simulations.scenario import Admission, Autoscaler, Client, Overflow, Scenario
-from simulations.ticks import TICKS_PER_S
+from simulations.ticks import TICKS_PER_S, to_ticks
 from simulations.trace import Trace
 
-FEWEST_OF_LEVEL = 40
+FEWEST_OF_LEVEL = 120
 """Requests that a level is simulated with, at least ..."""
 
-ROUNDS_OF_LEVEL = 6
-"""... and at least so many for each user. The first of each, when all come at once, is not counted where the
-measurement had more of them or does not say."""
+ROUNDS_OF_LEVEL = 8
+"""... and at least so many for each user. Where more were measured, those after the first of each user stand for
+them: the first come all at once."""
+
+ROUNDS_USUAL = 10
+"""Requests for each user where a file does not say: what published sweeps have (InferenceMAX sends
+`--num-prompts` of ten times `--max-concurrency`; github.com/InferenceMAX/InferenceMAX, read 2026-11-22)."""
+
+PAUSE_S = 0.003
+"""Mean of what a user needs from an answer to the next request beyond `routing_s`, exponentially distributed; *assumed*."""
 
 REQUESTS_AT_RATE = 400
 
@@ -76,21 +84,41 @@ def replay_level(level: MeasuredLevel, candidate: Candidate) -> Times:
 
 
 def _of_users(level: MeasuredLevel, users: int, candidate: Candidate) -> Times:
+    if level.held_back:
+        slots = max(1, min(candidate.max_sequences, users - level.held_back))
+        candidate = replace(candidate, max_sequences=slots)
     service, shape = candidate.service(), level.shape
-    most = max(FEWEST_OF_LEVEL, ROUNDS_OF_LEVEL * users)
-    n = max(users, min(most, level.n or most))
-    skipped = users if n > users and (level.n or n + 1) > n else 0
     if shape.total_tokens > service.longest_tokens:
         return Times(np.full(1, math.nan), np.full(1, math.nan))
+    measured = max(users, level.n or ROUNDS_USUAL * users)
+    n = min(measured, max(FEWEST_OF_LEVEL, ROUNDS_OF_LEVEL * users))
+    pause = to_ticks(candidate.routing_s) + np.rint(to_ticks(PAUSE_S) * _pauses(n)).astype(np.int64)
     if level.chunks == 1 and has_room_for_all(service, shape, users):
-        arrival, first, end = closed_loop(service, shape, users=users, n=n)
+        arrival, first, end = closed_loop(service, shape, users=users, n=n, pause_ticks=pause)
     else:
         arrival, rows = fixed_point(
-            lambda trace: _served(trace, candidate, level.chunks), shape, users=users, n=n
+            lambda trace: _served(trace, candidate, level.chunks),
+            shape,
+            users=users,
+            n=n,
+            pause_ticks=pause,
         )
         first, end = rows["first_token_ticks"], rows["end_ticks"]
-    ttft = (first - arrival)[skipped:] / TICKS_PER_S + candidate.routing_s
-    return Times(ttft, (end - arrival)[skipped:] / TICKS_PER_S + candidate.routing_s)
+    ttft = _as_many((first - arrival) / TICKS_PER_S + candidate.routing_s, users, measured)
+    return Times(ttft, _as_many((end - arrival) / TICKS_PER_S + candidate.routing_s, users, measured))
+
+
+def _as_many(seconds: FloatArray, users: int, n: int) -> FloatArray:
+    """Return the times of n requests, of which fewer were simulated: the later ones over and over."""
+    if n <= len(seconds) or len(seconds) <= users:
+        return seconds
+    return np.concatenate([seconds[:users], np.resize(seconds[users:], n - users)])
+
+
+@lru_cache(maxsize=64)
+def _pauses(n: int) -> FloatArray:
+    """Return exponential draws with mean 1, the same ones every time."""
+    return np.asarray(np.random.default_rng(0).exponential(1.0, n))
 
 
 def figures(times: Times, output_tokens: int | npt.NDArray[np.int64]) -> dict[str, float]:
