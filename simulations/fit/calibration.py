@@ -153,14 +153,12 @@ def calibrate(
     parts, rest = _parted(measurements, fit_fraction, fit_shapes)
     _require_enough(parts)
     space = _space(parts)
-    comparison = Comparison(parts)
     guess = first_guess(parts)
     guesses = [] if guess is None else [guess]
+    way = infer_loading(parts, space, guesses)
+    parts, rest = loaded(parts, way), loaded(rest, way)
+    comparison = Comparison(parts)
     x, comparison = search(comparison, space, guesses=guesses, seed=seed, n_starts=n_starts)
-    way = USUAL
-    if comparison.is_smooth:
-        x, comparison, way = _with_loading(x, comparison, space, parts)
-        parts, rest = comparison.parts, loaded(rest, way)
     x, comparison, space = _with_attention(x, comparison, space)
     candidate = space.candidate(x)
     intervals = (
@@ -177,21 +175,6 @@ def calibrate(
         tuple(measurements),
         tuple(dict.fromkeys([*(note for one in measurements for note in one.notes), *_said(way)])),
     )
-
-
-def _with_loading(
-    x: Vector, comparison: Comparison, space: Space, parts: tuple[Part, ...]
-) -> tuple[Vector, Comparison, Loading]:
-    """Return the fit with the users of the levels held to their number in the way that explains the times."""
-    way = USUAL
-    for _ in range(2):  # a better server may tell the way better
-        found = infer_loading(parts, comparison, space.candidate(x))
-        if found == way:
-            break
-        way = found
-        comparison = replace(comparison, parts=loaded(parts, way))
-        x, comparison = search(comparison, space, guesses=[space.candidate(x)], seed=0, n_starts=1)
-    return x, replace(comparison, parts=loaded(parts, way)), way
 
 
 def _said(way: Loading) -> list[str]:

@@ -11,10 +11,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
+
 from simulations.fit.comparison import Comparison, Part
 from simulations.fit.measurement import MeasuredLevel, Measurement
-from simulations.fit.parameters import Candidate
+from simulations.fit.parameters import Candidate, Space
 from simulations.fit.replay import ROUNDS_USUAL
+from simulations.fit.search import walk_down
 
 MUCH_BETTER = 6.0
 """What the misfit must gain, about Schwarz's ln n for one more number at 400 figures, as for attention."""
@@ -63,21 +66,38 @@ OTHERS = [
 ]
 
 
-def infer_loading(parts: tuple[Part, ...], comparison: Comparison, candidate: Candidate) -> Loading:
+def infer_loading(parts: tuple[Part, ...], space: Space, guesses: list[Candidate]) -> Loading:
     """Return the way to load that explains the times best, the usual one unless another is much better.
+
+    A server is fitted to each way, in the same units: in those that a bad fit leaves no way is better than another.
 
     Args:
         parts: the levels as their files have them.
-        comparison: its units.
-        candidate: a server that has about the speed of the measured one.
+        space: what is searched for.
+        guesses: servers to begin with.
     """
-    found = [
-        (replace(comparison, parts=loaded(parts, way)).cost(candidate), way)
-        for way in (USUAL, *OTHERS)
-    ]
-    usual = found[0][0]
-    best, way = min(found, key=lambda one: one[0])
-    return way if best < usual - MUCH_BETTER else USUAL
+    levels = [part.measurement for part in parts if isinstance(part.measurement, MeasuredLevel)]
+    if not any(level.users for level in levels):
+        return USUAL
+    start = space.point(guesses[0]) if guesses else np.zeros(len(space))
+    x, usual = walk_down(Comparison(loaded(parts, USUAL)).posterior(space), start)
+    best, found = usual, USUAL
+    for held_back in (0, 1):
+        way, here = Loading(held_back=held_back), x
+        for _ in range(2):  # a better server tells the way better
+            costs = [
+                (Comparison(loaded(parts, other)).cost(space.candidate(here)), other)
+                for other in OTHERS
+                if other.held_back == held_back
+            ]
+            other = min(costs, key=lambda one: one[0])[1]
+            here, cost = walk_down(Comparison(loaded(parts, other)).posterior(space), here)
+            if cost < best - (MUCH_BETTER if found == USUAL else 0.0):
+                best, found = cost, other
+            if other == way:
+                break
+            way = other
+    return found
 
 
 def loaded(parts: tuple[Part, ...], way: Loading) -> tuple[Part, ...]:

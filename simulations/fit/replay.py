@@ -22,15 +22,12 @@ from simulations.fit.measurement import FloatArray, MeasuredLevel, MeasuredRun
 from simulations.fit.parameters import Candidate
 from simulations.run import COMPLETED
 from simulations.scenario import Admission, Autoscaler, Client, Overflow, Scenario
-from simulations.ticks import TICKS_PER_S, to_ticks
+from simulations.ticks import TICKS_PER_S
 from simulations.trace import Trace
 
-FEWEST_OF_LEVEL = 120
-"""Requests that a level is simulated with, at least ..."""
-
 ROUNDS_OF_LEVEL = 8
-"""... and at least so many for each user. Where more were measured, those after the first of each user stand for
-them: the first come all at once."""
+"""Requests for each user that a level is simulated with. Where more were measured, the later ones are those of users
+who did not begin together: after many rounds nothing is left of that."""
 
 ROUNDS_USUAL = 10
 """Requests for each user where a file does not say: what published sweeps have (InferenceMAX sends
@@ -91,8 +88,28 @@ def _of_users(level: MeasuredLevel, users: int, candidate: Candidate) -> Times:
     if shape.total_tokens > service.longest_tokens:
         return Times(np.full(1, math.nan), np.full(1, math.nan))
     measured = max(users, level.n or ROUNDS_USUAL * users)
-    n = min(measured, max(FEWEST_OF_LEVEL, ROUNDS_OF_LEVEL * users))
-    pause = to_ticks(candidate.routing_s) + np.rint(to_ticks(PAUSE_S) * _pauses(n)).astype(np.int64)
+    n = min(measured, ROUNDS_OF_LEVEL * users)
+    ttft, e2e = _loop(level, users, candidate, n=n, begin_s=np.zeros(users))
+    if n < measured:
+        # As far apart as they are in the end: evenly over the time that each request takes.
+        cycle_s = float(e2e[users:].mean()) + PAUSE_S
+        later = _loop(
+            level, users, candidate, n=5 * users, begin_s=cycle_s * np.arange(users) / users
+        )
+        more = measured - n
+        ttft = np.concatenate([ttft, np.resize(later.ttft_s[users:], more)])
+        e2e = np.concatenate([e2e, np.resize(later.e2e_s[users:], more)])
+    return Times(ttft, e2e)
+
+
+def _loop(
+    level: MeasuredLevel, users: int, candidate: Candidate, *, n: int, begin_s: FloatArray
+) -> Times:
+    """Return the times of the first n requests of users who begin at some moments."""
+    service, shape = candidate.service(), level.shape
+    pause_s = candidate.routing_s + PAUSE_S * _pauses(n)
+    pause_s[: len(begin_s)] += begin_s[:n]
+    pause = np.rint(pause_s * TICKS_PER_S).astype(np.int64)
     if level.chunks == 1 and has_room_for_all(service, shape, users):
         arrival, first, end = closed_loop(service, shape, users=users, n=n, pause_ticks=pause)
     else:
@@ -104,15 +121,10 @@ def _of_users(level: MeasuredLevel, users: int, candidate: Candidate) -> Times:
             pause_ticks=pause,
         )
         first, end = rows["first_token_ticks"], rows["end_ticks"]
-    ttft = _as_many((first - arrival) / TICKS_PER_S + candidate.routing_s, users, measured)
-    return Times(ttft, _as_many((end - arrival) / TICKS_PER_S + candidate.routing_s, users, measured))
-
-
-def _as_many(seconds: FloatArray, users: int, n: int) -> FloatArray:
-    """Return the times of n requests, of which fewer were simulated: the later ones over and over."""
-    if n <= len(seconds) or len(seconds) <= users:
-        return seconds
-    return np.concatenate([seconds[:users], np.resize(seconds[users:], n - users)])
+    return Times(
+        (first - arrival) / TICKS_PER_S + candidate.routing_s,
+        (end - arrival) / TICKS_PER_S + candidate.routing_s,
+    )
 
 
 @lru_cache(maxsize=64)
