@@ -143,7 +143,9 @@ def _errors_of_shapes(made: Calibration, levels: list[MeasuredLevel]) -> dict[st
     for level in levels:
         if level.shape in fitted:
             continue
-        simulated = figures(replay_level(level, made.candidate), level.shape.output_tokens)
+        loaded = made.loading.of(level)
+        assert isinstance(loaded, MeasuredLevel)
+        simulated = figures(replay_level(loaded, made.candidate), level.shape.output_tokens)
         measured = dict(level.figures)
         measured["e2e_mean"] = measured["ttft_mean"] + measured["tpot_mean"] * (
             level.shape.output_tokens - 1

@@ -107,6 +107,7 @@ class Calibration:
         reach: what the fitted measurements span.
         measurements: all of them.
         notes: sentences.
+        loading: how levels were held to their users, where their files do not say.
     """
 
     candidate: Candidate
@@ -118,6 +119,7 @@ class Calibration:
     reach: Reach
     measurements: tuple[Measurement, ...]
     notes: tuple[str, ...] = ()
+    loading: Loading = USUAL
 
     @property
     def untold(self) -> list[str]:
@@ -174,6 +176,7 @@ def calibrate(
         _reach(parts, candidate),
         tuple(measurements),
         tuple(dict.fromkeys([*(note for one in measurements for note in one.notes), *_said(way)])),
+        way,
     )
 
 
