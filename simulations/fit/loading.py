@@ -77,8 +77,11 @@ def infer_loading(parts: tuple[Part, ...], space: Space, guesses: list[Candidate
         guesses: servers to begin with.
     """
     levels = [part.measurement for part in parts if isinstance(part.measurement, MeasuredLevel)]
-    if not any(level.users for level in levels):
-        return USUAL
+    if len({level.users for level in levels} - {None}) < 2:
+        return USUAL  # at one load any way explains the times as well
+    ways = OTHERS
+    if all(level.n for level in levels):
+        ways = [way for way in OTHERS if way[:2] == USUAL[:2]]
     start = space.point(guesses[0]) if guesses else np.zeros(len(space))
     x, usual = walk_down(Comparison(loaded(parts, USUAL)).posterior(space), start)
     best, found = usual, USUAL
@@ -87,7 +90,7 @@ def infer_loading(parts: tuple[Part, ...], space: Space, guesses: list[Candidate
         for _ in range(2):  # a better server tells the way better
             costs = [
                 (Comparison(loaded(parts, other)).cost(space.candidate(here)), other)
-                for other in OTHERS
+                for other in ways
                 if other.held_back == held_back
             ]
             other = min(costs, key=lambda one: one[0])[1]
