@@ -74,9 +74,11 @@ def read(
         raise document.error(
             "has several kinds of requests and no row Aggregated; choose with --where Name=..."
         )
+    if not rows:
+        raise document.error("has no row of requests")
     if history:
-        told = max((number(row["user count"]) for row in rows), default=0.0)
-        if told < 1:
+        told = max([0.0, *(count for row in rows if (count := number(row["user count"])) >= 1)])
+        if not 1 <= told < 1e6:
             raise document.error("has no second in which there were users")
         # Before all users were there it was another load; the totals hold both.
         whole = sum(number(row["user count"]) == told for row in rows)
@@ -93,7 +95,7 @@ def read(
         raise document.error("does not say how many users there were; give --users")
     n, failed = (
         number(row[f"{total}request count"]),
-        number(row[f"{total}{'failure count'}"]),
+        np.nan_to_num(number(row[f"{total}failure count"])),
     )
     served = n - failed
     if not served >= _FEWEST:
