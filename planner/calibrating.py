@@ -65,9 +65,7 @@ def service_of(
         raise InputError(f"--users is {flags.users}; must be >= 1")
     shape = None if flags.request_shape is None else parse_shape(flags.request_shape)
     for file in files:
-        measurements += load_measurements(
-            file, where=where or None, shape=shape, users=flags.users
-        )
+        measurements += load_measurements(file, where=where or None, shape=shape, users=flags.users)
     if flags.chunks is not None and flags.chunks < 1:
         raise InputError(f"--chunks is {flags.chunks}; must be >= 1")
     replicates = REPLICATES if flags.replicates is None else flags.replicates

@@ -226,9 +226,15 @@ class CalibrationFlags:
     ] = None
     request_shape: Annotated[
         str | None,
-        _option("tokens of the requests, where a file (locust's) does not say", MEASURED, metavar="IN:OUT"),
+        _option(
+            "tokens of the requests, where a file (locust's) does not say",
+            MEASURED,
+            metavar="IN:OUT",
+        ),
     ] = None
-    users: Annotated[Whole, _option("who waited for answers, likewise", MEASURED, metavar="N")] = None
+    users: Annotated[Whole, _option("who waited for answers, likewise", MEASURED, metavar="N")] = (
+        None
+    )
     fit_fraction: Annotated[
         Number,
         _option("share of a run that is fitted; the rest is held out [0.6]", FIT, metavar="X"),
