@@ -277,8 +277,8 @@ def _levels(document: Document, columns: Any) -> list[Measurement]:
         if held["count"][row] >= 1:
             counts.setdefault(key, []).append(held["count"][row])
     levels: list[Measurement] = []
-    for key, rows in groups.items():
-        users, rate, inputs, outputs = key
+    for (users, rate, inputs, outputs), rows in groups.items():
+        counted = counts.get((users, rate, inputs, outputs))
         names = dict.fromkeys(name for one in rows for name in one)
         # A level that was measured several times counts by its medians.
         figures = {
@@ -290,7 +290,7 @@ def _levels(document: Document, columns: Any) -> list[Measurement]:
                 figures,
                 users=users,
                 rate_per_s=rate,
-                n=int(np.median(counted)) if (counted := counts.get(key)) else None,
+                n=int(np.median(counted)) if counted else None,
                 origin=document.origin("table"),
             )
         )
