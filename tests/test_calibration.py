@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from planner.cli import run as ptplan
 from simulations.errors import MeasurementError
 from simulations.fit import Limits, MeasuredLevel, MeasuredRun, calibrate, load_measurements
+from simulations.fit.calibration import scores
 from simulations.fit.closed_loop import closed_loop, fixed_point
 from simulations.fit.comparison import Comparison, Part
 from simulations.fit.load_generators import TOOLS, command, replay_lines
@@ -231,13 +232,15 @@ def test_wrong_usage_is_one_line(arguments, complaint, capsys, tmp_path, monkeyp
 @pytest.mark.slow
 @pytest.mark.parametrize("kv_tokens", [9_000, None])
 def test_memory_is_found_where_it_was_short_and_nowhere_else(kv_tokens):
-    """Preempted or not, what was held out is foretold to about the noise of 2 % that lies over it."""
+    """Preempted or not, what was held out is foretold about as well as the true server foretells it."""
     truth = replace(TRUTH, max_sequences=128, kv_tokens=kv_tokens)
     run = replace(run_of(truth, n=250, rate=8.0, noise=0.02), limits=Limits(128, 2048))
     made = calibrate([run], fit_fraction=0.5, replicates=0)
     (score,) = made.held_out
+    (best,) = scores((Part(run, np.arange(len(run)) >= 125),), truth)
     assert score.e2e_error is not None
-    assert score.e2e_error < 0.025
+    assert best.e2e_error is not None
+    assert score.e2e_error < best.e2e_error + 0.01
     if kv_tokens is not None:
         assert made.candidate.kv_tokens == pytest.approx(kv_tokens, rel=0.02)
     else:
