@@ -61,8 +61,11 @@ def service_of(
     """
     where = dict(_pair(text) for text in flags.where or [])
     measurements: list[Measurement] = []
+    if flags.users is not None and flags.users < 1:
+        raise InputError(f"--users is {flags.users}; must be >= 1")
+    shape = None if flags.request_shape is None else parse_shape(flags.request_shape)
     for file in files:
-        measurements += load_measurements(file, where=where or None)
+        measurements += load_measurements(file, where=where or None, shape=shape, users=flags.users)
     if flags.chunks is not None and flags.chunks < 1:
         raise InputError(f"--chunks is {flags.chunks}; must be >= 1")
     replicates = REPLICATES if flags.replicates is None else flags.replicates

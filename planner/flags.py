@@ -240,6 +240,17 @@ class CalibrationFlags:
         list[str] | None,
         _option("rows of a table to take; may be repeated", MEASURED, metavar="COLUMN=VALUE"),
     ] = None
+    request_shape: Annotated[
+        str | None,
+        _option(
+            "tokens of the requests, where a file (locust's) does not say",
+            MEASURED,
+            metavar="IN:OUT",
+        ),
+    ] = None
+    users: Annotated[Whole, _option("who waited for answers, likewise", MEASURED, metavar="N")] = (
+        None
+    )
     fit_fraction: Annotated[
         Number,
         _option("share of a run that is fitted; the rest is held out [0.6]", FIT, metavar="X"),

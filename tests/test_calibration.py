@@ -15,13 +15,16 @@ from hypothesis import strategies as st
 from planner.cli import run as ptplan
 from simulations.errors import MeasurementError
 from simulations.fit import Limits, MeasuredLevel, MeasuredRun, calibrate, load_measurements
+from simulations.fit.calibration import scores
 from simulations.fit.closed_loop import closed_loop, fixed_point
 from simulations.fit.comparison import Comparison, Part
 from simulations.fit.load_generators import TOOLS, command, replay_lines
-from simulations.fit.parameters import Candidate
+from simulations.fit.loading import Loading, infer_loading
+from simulations.fit.parameters import Candidate, space_of
 from simulations.fit.replay import _served, figures, replay, replay_level
 from simulations.ingest import load_trace
 from simulations.services import load_range, load_service
+from simulations.ticks import TICKS_PER_S
 from simulations.trace import Shape, Trace
 
 TRUTH = Candidate(0.012, 6e-5, 5e-8, 4e-5, 0.0, 0.006, 24, 2048, None)
@@ -99,14 +102,23 @@ def test_the_true_server_has_the_least_misfit():
     st.tuples(st.integers(1, 60), st.integers(1, 12)),
     st.integers(1, 12),
     st.integers(1, 4),
+    st.lists(st.integers(0, 12), min_size=48, max_size=48) | st.none(),
 )
-def test_a_closed_loop_is_the_fixed_point_of_open_ones(times, slots, budget, shape, users, rounds):
+def test_a_closed_loop_is_the_fixed_point_of_open_ones(
+    times, slots, budget, shape, users, rounds, pauses
+):
     """Cohorts give what the kernel gives, tick for tick, when answers send the next requests."""
     candidate = Candidate(*map(float, times), 0.0, slots, budget, None)
     n = users * rounds
-    loop = closed_loop(candidate.service(), Shape(*shape), users=users, n=n)
+    # Quarters of a second, so that arrivals fall on ends of iterations and beside them.
+    pause = None if pauses is None else np.array(pauses[:n], np.int64) * (TICKS_PER_S // 4)
+    loop = closed_loop(candidate.service(), Shape(*shape), users=users, n=n, pause_ticks=pause)
     arrival, rows = fixed_point(
-        lambda trace: _served(trace, candidate, 1), Shape(*shape), users=users, n=n
+        lambda trace: _served(trace, candidate, 1),
+        Shape(*shape),
+        users=users,
+        n=n,
+        pause_ticks=pause,
     )
     np.testing.assert_array_equal(loop.arrival_ticks, arrival)
     np.testing.assert_array_equal(loop.first_token_ticks, rows["first_token_ticks"])
@@ -215,6 +227,47 @@ def test_wrong_usage_is_one_line(arguments, complaint, capsys, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     assert ptplan(["calibrate", *arguments]) == 1
     assert capsys.readouterr().err == f"ptplan: {complaint}\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kv_tokens", [9_000, None])
+def test_memory_is_found_where_it_was_short_and_nowhere_else(kv_tokens):
+    """Preempted or not, what was held out is foretold about as well as the true server foretells it."""
+    truth = replace(TRUTH, max_sequences=128, kv_tokens=kv_tokens)
+    run = replace(run_of(truth, n=250, rate=8.0, noise=0.02), limits=Limits(128, 2048))
+    made = calibrate([run], fit_fraction=0.5, replicates=0)
+    (score,) = made.held_out
+    (best,) = scores((Part(run, np.arange(len(run)) >= 125),), truth)
+    assert score.e2e_error is not None
+    assert best.e2e_error is not None
+    assert score.e2e_error < best.e2e_error + 0.01
+    if kv_tokens is not None:
+        assert made.candidate.kv_tokens == pytest.approx(kv_tokens, rel=0.02)
+    else:
+        assert made.candidate.kv_tokens is not None
+        assert made.candidate.kv_tokens >= 400_000
+
+
+def test_how_a_sweep_was_loaded_is_told_by_its_times_to_first_token():
+    """One request held back and a thousand at every level, of which nothing stands in the table."""
+    truth = replace(TRUTH, max_sequences=256, token_budget=8192)
+    way = Loading(0, 1000, 1)
+    levels = []
+    for shape in (Shape(256, 64), Shape(2048, 64)):
+        for users in (2, 8, 24):
+            blank = MeasuredLevel(shape, {"tpot_mean": 1.0}, users=users)
+            found = figures(replay_level(way.of(blank), truth), shape.output_tokens)
+            levels.append(
+                replace(blank, figures={name: found[name] for name in ("ttft_mean", "tpot_mean")})
+            )
+    parts = tuple(map(Part, levels))
+    space = space_of(
+        ["iteration_s", "sequence_s", "context_s", "prefill_s"], Limits(256, 8192), longest_tokens=1
+    )
+    found_way = infer_loading(parts, space, [truth])
+    assert found_way.held_back == 1
+    plain = [replace(level, figures={"tpot_mean": level.figures["tpot_mean"]}) for level in levels]
+    assert infer_loading(tuple(map(Part, plain[:1])), space, [truth]) == Loading()
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import pytest
 
 from simulations.errors import MeasurementError
 from simulations.fit import MeasuredLevel, MeasuredRun, load_measurements
+from simulations.trace import Shape
 
 MEASURED = Path(__file__).parent / "measured"
 
@@ -60,25 +61,75 @@ def test_aiperf_summaries_are_levels_of_a_rate_or_of_users():
     assert users.figures["e2e_mean"] == pytest.approx(run.e2e_s.mean(), rel=1e-6)
 
 
-def test_guidellm_means_something_else_by_time_per_output_token():
-    run = only(MEASURED / "guidellm-v2.json.gz")
-    same = only(MEASURED / "aiperf-rate6.jsonl.gz")
+@pytest.mark.parametrize(
+    ("name", "n", "loop", "users"),
+    [("guidellm-replay.json.gz", 29, "open", None), ("guidellm-users3.json.gz", 24, "closed", 3)],
+)
+def test_guidellm_means_something_else_by_time_per_output_token(name, n, loop, users):
+    run = only(MEASURED / name)
     assert isinstance(run, MeasuredRun)
-    assert isinstance(same, MeasuredRun)
-    assert run.loop == "open"
-    np.testing.assert_allclose(run.ttft_s, same.ttft_s, atol=2e-6)
-    np.testing.assert_allclose(run.tpot_s, same.tpot_s, atol=2e-6)
-    rows = json.loads(unpacked("guidellm-v2.json.gz"))["benchmarks"][0]["requests"]["successful"]
-    theirs = np.array([row["time_per_output_token_ms"] for row in rows]) / 1e3
-    assert (theirs > 1.01 * run.tpot_s).any()
+    assert (len(run), run.loop, run.users, run.origin.version) == (n, loop, users, "0.8.1")
+    theirs = json.loads(unpacked(name))["benchmarks"][0]["metrics"]
+
+    def mean(metric: str) -> float:
+        return theirs[metric]["successful"]["mean"]
+
+    assert run.ttft_s.mean() * 1e3 == pytest.approx(mean("time_to_first_token_ms"), rel=1e-6)
+    # Its latency goes to the end of the stream, ours to the last token.
+    assert 0.97 * mean("request_latency") < run.e2e_s.mean() <= mean("request_latency")
+    # Its inter-token latency is everybody's time per output token; its own includes the first.
+    each = [
+        row["inter_token_latency_ms"]
+        for row in json.loads(unpacked(name))["benchmarks"][0]["requests"]["successful"]
+    ]
+    np.testing.assert_allclose(np.sort(run.tpot_s) * 1e3, np.sort(each), rtol=1e-4)
+    for row in json.loads(unpacked(name))["benchmarks"][0]["requests"]["successful"]:
+        n = row["output_tokens"]
+        whole_ms = row["time_to_first_token_ms"] + (n - 1) * row["inter_token_latency_ms"]
+        assert row["time_per_output_token_ms"] * n == pytest.approx(whole_ms, rel=1e-4)
 
 
 @pytest.mark.parametrize("name", ["locust-stats.csv", "locust-history.csv"])
-def test_locust_has_latencies_alone_and_is_refused_with_what_to_give(name):
-    with pytest.raises(
-        MeasurementError, match=r"latencies without tokens.*Log each request's tokens"
-    ):
+def test_locust_has_latencies_alone_and_asks_for_the_shape(name):
+    with pytest.raises(MeasurementError, match=r"latencies without tokens.*--request-shape"):
         load_measurements(MEASURED / name)
+
+
+def test_locust_is_a_level_of_whole_answers_once_its_shape_is_said():
+    shape = Shape(60, 16)
+    stats = only(MEASURED / "locust-stats.csv", shape=shape, users=3)
+    history = only(MEASURED / "locust-history.csv", shape=shape)
+    assert isinstance(stats, MeasuredLevel)
+    assert isinstance(history, MeasuredLevel)
+    assert (stats.users, stats.n, stats.shape) == (3, 183, shape)
+    assert history.users == 3
+    assert set(stats.figures) == {"e2e_mean", "e2e_p50", "e2e_p90", "e2e_p95", "e2e_p99"}
+    assert stats.figures["e2e_mean"] == pytest.approx(0.08119853, rel=1e-6)
+    assert history.figures["e2e_mean"] == pytest.approx(stats.figures["e2e_mean"], rel=0.15)
+    assert "prefill_s" in stats.notes[0]  # what it cannot tell
+    with pytest.raises(MeasurementError, match="how many users there were; give --users"):
+        load_measurements(MEASURED / "locust-stats.csv", shape=shape)
+
+
+LOCUST = (MEASURED / "locust-stats.csv").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (LOCUST.replace(",183,0,", ",183,150,"), "150 of 183 requests failed"),
+        (LOCUST.replace(",183,", ",2,"), "has 2 requests that were served"),
+        (
+            LOCUST.replace(",Aggregated,", "GET,/other,"),
+            "several kinds of requests and no row Aggregated",
+        ),
+        (LOCUST.splitlines()[0] + "\n", "has no row"),
+        (LOCUST.replace("Median Response Time", "Median"), "is a table with the columns"),
+    ],
+)
+def test_locust_that_says_too_little_is_refused(tmp_path, text, complaint):
+    with pytest.raises(MeasurementError, match=complaint):
+        load_measurements(written(tmp_path, text), shape=Shape(60, 16), users=3)
 
 
 def test_aiperf_csv_is_refused_with_the_file_to_give():
@@ -263,7 +314,7 @@ def test_what_cannot_be_used_is_refused_by_name(text, complaint, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["aiperf-rate6.jsonl.gz", "aiperf-rate6.json.gz", "guidellm-v2.json.gz"]
+    "name", ["aiperf-rate6.jsonl.gz", "aiperf-rate6.json.gz", "guidellm-replay.json.gz"]
 )
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.999])
 def test_a_truncated_file_is_refused(name, share, tmp_path):

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from simulations.errors import MeasurementError
 from simulations.fit.comparison import Comparison, Part, Posterior, level_errors
 from simulations.fit.first_guess import first_guess
+from simulations.fit.loading import USUAL, Loading, infer_loading, loaded
 from simulations.fit.measurement import (
     FloatArray,
     Limits,
@@ -106,6 +107,7 @@ class Calibration:
         reach: what the fitted measurements span.
         measurements: all of them.
         notes: sentences.
+        loading: how levels were held to their users, where their files do not say.
     """
 
     candidate: Candidate
@@ -117,6 +119,7 @@ class Calibration:
     reach: Reach
     measurements: tuple[Measurement, ...]
     notes: tuple[str, ...] = ()
+    loading: Loading = USUAL
 
     @property
     def untold(self) -> list[str]:
@@ -152,9 +155,11 @@ def calibrate(
     parts, rest = _parted(measurements, fit_fraction, fit_shapes)
     _require_enough(parts)
     space = _space(parts)
-    comparison = Comparison(parts)
     guess = first_guess(parts)
     guesses = [] if guess is None else [guess]
+    way = infer_loading(parts, space, guesses)
+    parts, rest = loaded(parts, way), loaded(rest, way)
+    comparison = Comparison(parts)
     x, comparison = search(comparison, space, guesses=guesses, seed=seed, n_starts=n_starts)
     x, comparison, space = _with_attention(x, comparison, space)
     candidate = space.candidate(x)
@@ -170,8 +175,18 @@ def calibrate(
         scores(rest, candidate),
         _reach(parts, candidate),
         tuple(measurements),
-        tuple(dict.fromkeys(note for one in measurements for note in one.notes)),
+        tuple(dict.fromkeys([*(note for one in measurements for note in one.notes), *_said(way)])),
+        way,
     )
+
+
+def _said(way: Loading) -> list[str]:
+    if way == USUAL:
+        return []
+    return [
+        f"how the levels were loaded is not in the file; their times are explained best by {way} "
+        f"(usual are {USUAL})"
+    ]
 
 
 def scores(parts: tuple[Part, ...], candidate: Candidate) -> tuple[Score, ...]:

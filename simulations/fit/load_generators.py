@@ -3,7 +3,7 @@
 AIPerf replays a Mooncake trace, request by request; guidellm replays timestamps with token counts; vLLM's benchmark
 draws alike ones at the trace's rate. Each is printed with the file that it reads and what to give to `calibrate`.
 Source: aiperf 0.13.0 (--input-file with --custom-dataset-type mooncake_trace --fixed-schedule), guidellm 0.8.1
-(replay profile over trace_synthetic; its argument classes were read, it was not run), vllm-project/vllm at 009e6d4, read 2026-11-22.
+(replay profile over trace_synthetic; both were run with the commands as printed), vllm-project/vllm at 009e6d4, read 2026-11-22.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def command(trace: Trace, tool: str, *, replay_file: str) -> tuple[str, str]:
             "guidellm run --backend kind=openai_http,target=$URL,model=$MODEL --tokenizer "
             "kind=huggingface_auto,model=$TOKENIZER --profile kind=replay,schedule_turn=timestamp --data "
             f"kind=trace_synthetic,source.kind=json_file,source.path={file},timestamp_column=timestamp,"
-            "prompt_tokens_column=input_length,output_tokens_column=output_length --output kind=json,path=measured",
-            "measured/benchmarks.json",
+            "prompt_tokens_column=input_length,output_tokens_column=output_length --output kind=json,path=measured.json",
+            "measured.json",
         )
     if tool == "vllm":
         rate = (

@@ -242,6 +242,7 @@ class MeasuredLevel:
         users: of a closed loop; None where requests came at a rate.
         rate_per_s: of an open loop; None in a closed one.
         n: requests that were served; None where the file does not say.
+        held_back: requests of the users that wait although a slot were free (see loading.py).
         burstiness: shape of the gamma distributed gaps of an open loop; 1 is Poisson.
         span_s: how long it took; None where unknown.
         output_tokens_per_s: of all requests together; None where unknown.
@@ -258,6 +259,7 @@ class MeasuredLevel:
     burstiness: float = 1.0
     span_s: float | None = None
     output_tokens_per_s: float | None = None
+    held_back: int = 0
     chunks: int = 1
     limits: Limits = field(default_factory=Limits)
     origin: Origin = field(default_factory=Origin)

@@ -7,6 +7,7 @@ closed loop, where each sends the next request when the last was answered.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -24,12 +25,16 @@ from simulations.scenario import Admission, Autoscaler, Client, Overflow, Scenar
 from simulations.ticks import TICKS_PER_S
 from simulations.trace import Trace
 
-FEWEST_OF_LEVEL = 40
-"""Requests that a level is simulated with, at least ..."""
+ROUNDS_OF_LEVEL = 8
+"""Requests for each user that a level is simulated with. Where more were measured, the later ones are those of users
+who did not begin together: after many rounds nothing is left of that."""
 
-ROUNDS_OF_LEVEL = 6
-"""... and at least so many for each user. The first of each, when all come at once, is not counted where the
-measurement had more of them or does not say."""
+ROUNDS_USUAL = 10
+"""Requests for each user where a file does not say: what published sweeps have (InferenceMAX sends
+`--num-prompts` of ten times `--max-concurrency`; github.com/InferenceMAX/InferenceMAX, read 2026-11-22)."""
+
+PAUSE_S = 0.003
+"""Mean of what a user needs from an answer to the next request beyond `routing_s`, exponentially distributed; *assumed*."""
 
 REQUESTS_AT_RATE = 400
 
@@ -76,21 +81,56 @@ def replay_level(level: MeasuredLevel, candidate: Candidate) -> Times:
 
 
 def _of_users(level: MeasuredLevel, users: int, candidate: Candidate) -> Times:
+    if level.held_back:
+        slots = max(1, min(candidate.max_sequences, users - level.held_back))
+        candidate = replace(candidate, max_sequences=slots)
     service, shape = candidate.service(), level.shape
-    most = max(FEWEST_OF_LEVEL, ROUNDS_OF_LEVEL * users)
-    n = max(users, min(most, level.n or most))
-    skipped = users if n > users and (level.n or n + 1) > n else 0
     if shape.total_tokens > service.longest_tokens:
         return Times(np.full(1, math.nan), np.full(1, math.nan))
+    measured = max(users, level.n or ROUNDS_USUAL * users)
+    n = min(measured, ROUNDS_OF_LEVEL * users)
+    ttft, e2e = _loop(level, users, candidate, n=n, begin_s=np.zeros(users))
+    if n < measured:
+        # As far apart as they are in the end: evenly over the time that each request takes.
+        cycle_s = float(e2e[users:].mean()) + PAUSE_S
+        later = _loop(
+            level, users, candidate, n=5 * users, begin_s=cycle_s * np.arange(users) / users
+        )
+        more = measured - n
+        ttft = np.concatenate([ttft, np.resize(later.ttft_s[users:], more)])
+        e2e = np.concatenate([e2e, np.resize(later.e2e_s[users:], more)])
+    return Times(ttft, e2e)
+
+
+def _loop(
+    level: MeasuredLevel, users: int, candidate: Candidate, *, n: int, begin_s: FloatArray
+) -> Times:
+    """Return the times of the first n requests of users who begin at some moments."""
+    service, shape = candidate.service(), level.shape
+    pause_s = candidate.routing_s + PAUSE_S * _pauses(n)
+    pause_s[: len(begin_s)] += begin_s[:n]
+    pause = np.rint(pause_s * TICKS_PER_S).astype(np.int64)
     if level.chunks == 1 and has_room_for_all(service, shape, users):
-        arrival, first, end = closed_loop(service, shape, users=users, n=n)
+        arrival, first, end = closed_loop(service, shape, users=users, n=n, pause_ticks=pause)
     else:
         arrival, rows = fixed_point(
-            lambda trace: _served(trace, candidate, level.chunks), shape, users=users, n=n
+            lambda trace: _served(trace, candidate, level.chunks),
+            shape,
+            users=users,
+            n=n,
+            pause_ticks=pause,
         )
         first, end = rows["first_token_ticks"], rows["end_ticks"]
-    ttft = (first - arrival)[skipped:] / TICKS_PER_S + candidate.routing_s
-    return Times(ttft, (end - arrival)[skipped:] / TICKS_PER_S + candidate.routing_s)
+    return Times(
+        (first - arrival) / TICKS_PER_S + candidate.routing_s,
+        (end - arrival) / TICKS_PER_S + candidate.routing_s,
+    )
+
+
+@lru_cache(maxsize=64)
+def _pauses(n: int) -> FloatArray:
+    """Return exponential draws with mean 1, the same ones every time."""
+    return np.asarray(np.random.default_rng(0).exponential(1.0, n))
 
 
 def figures(times: Times, output_tokens: int | npt.NDArray[np.int64]) -> dict[str, float]:

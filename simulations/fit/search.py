@@ -1,8 +1,9 @@
 """The search for the server whose simulation meets the measurements: from several starts, whole first, then near.
 
-The misfit has steps (a count is a whole number, an iteration more or less) and valleys in which two numbers do
-each other's work, so nothing here asks for a slope: a population that evolves finds the valley, a simplex its
-floor, and counts are tried one by one.
+The misfit has steps (a count is a whole number, an iteration more or less), valleys in which two numbers do each
+other's work, and, where memory is short, cliffs: one preemption more and all that follows is another run. So it is
+looked at from afar first. In wide units of error a population that evolves finds the valley; in the units that a good
+fit leaves, a simplex and slopes over wide steps find its floor, and counts are tried one by one.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from scipy.optimize import differential_evolution, least_squares, minimize
 from scipy.stats import qmc
 
 from simulations.errors import ScenarioError
-from simulations.fit.comparison import Comparison, Posterior
+from simulations.fit.comparison import Comparison, Posterior, Scales
 from simulations.fit.measurement import MeasuredLevel, MeasuredRun
 from simulations.fit.parameters import LIMITS, PARAMETERS, WIDEST, Candidate, Space, Vector
 from simulations.fit.replay import replay
@@ -25,40 +26,20 @@ REQUESTS_IN_ALL = 2_000_000
 
 FEWEST, MOST = 400, 3000
 
+FROM_AFAR = Scales(0.1, 0.4)
+NEARER = Scales(0.03, 0.12)
+"""Units in which single preemptions do not count, and units in which some do; then those that the fit leaves."""
+
+N_NEAR = 5
+"""Points from which the floor is looked for."""
+
+APART = 0.25
+"""Points are of the same valley, if none of their coordinates is further apart (spreads)."""
+
+NEEDED = 2.0
+"""What a limit must gain to be there: where it was not met, the run is the same without it."""
+
 STEPS = (0.7, 0.85, 0.94, 0.98, 1.02, 1.06, 1.17, 1.4)
-
-
-def search_whole(
-    comparison: Comparison, space: Space, *, guesses: list[Candidate], seed: int
-) -> Vector:
-    """Return the best point that a population found anywhere in a space.
-
-    Args:
-        comparison: what was measured.
-        space: what is searched for.
-        guesses: servers to begin with, beside evenly spread ones.
-        seed: of the population's draws.
-    """
-    posterior = comparison.posterior(space)
-    d = len(space)
-    evaluations = int(np.clip(REQUESTS_IN_ALL / comparison.n_simulated, FEWEST, MOST))
-    n_starts = int(np.clip(evaluations // 25, 4 * d, 12 * d))
-    spread = qmc.Sobol(d, seed=seed).random_base2(int(np.ceil(np.log2(n_starts))))
-    starts = 2.5 * (2.0 * spread[:n_starts] - 1.0)
-    for at, guess in enumerate(guesses[: len(starts)]):
-        starts[at] = np.clip(space.point(guess), -0.999 * WIDEST, 0.999 * WIDEST)
-    found = differential_evolution(
-        posterior,
-        [(-WIDEST, WIDEST)] * d,
-        init=starts,
-        maxiter=max(10, evaluations // len(starts) - 1),
-        seed=seed,
-        tol=1e-6,
-        atol=1e-3,
-        mutation=(0.4, 0.9),
-        polish=False,
-    )
-    return np.asarray(found.x, np.float64)
 
 
 def search(
@@ -67,45 +48,120 @@ def search(
     """Return the best point of several searches, and the comparison in units of the errors it leaves.
 
     Args:
-        comparison: what was measured, in units of the errors to begin with.
+        comparison: what was measured.
         space: what is searched for.
         guesses: servers to begin with, beside evenly spread ones.
-        seed: of the first search; the others follow.
-        n_starts: searches.
+        seed: of the first population; the others follow.
+        n_starts: populations.
     """
     if comparison.is_smooth:
         return _search_smooth(comparison, space, guesses=guesses)
-    posterior = comparison.posterior(space)
-    explained = [
-        (_within(comparison, space, limits, guesses, seed), limits)
-        for limits in _possible_limits(comparison, space)
-    ]
-    (_, limits) = min(explained, key=lambda one: one[0][1])
-    found = [point for point, _ in explained]
-    found += [
-        _within(comparison, space, limits, guesses, seed + turn) for turn in range(1, n_starts)
-    ]
-    x, best = min(found, key=lambda point: point[1])
-    # What is far behind in one unit is so in any.
-    found = [point for point in found if point[1] <= 2.0 * best + 50.0]
-    points = [point for point, _ in sorted(found, key=lambda one: one[1])[:3]] + _along_the_valley(
-        comparison, space, x
-    )
-    # One unit for all, or a loose fit would look like a good one.
-    comparison = comparison.rescaled(space.candidate(x))
-    posterior = comparison.posterior(space)
-    again = [search_near(posterior, point, rounds=1) for point in points]
-    x, _ = min(again, key=lambda point: point[1])
+    far = replace(comparison, scales=FROM_AFAR)
+    found: list[tuple[Vector, float]] = []
+    for turn in range(n_starts):
+        starts = _population(far, space, guesses=guesses, seed=seed + turn)
+        found += _evolved(far.posterior(space), starts, seed=seed + turn)
+    # Slots, memory, or neither: a population that has settled for one is not asked about the others.
+    best, _ = min(found, key=lambda point: point[1])
+    for limits in _possible_limits(far, space):
+        other = space.point(replace(space.candidate(best), **limits))
+        found.append(walk_down(far.posterior(space), other))
+    for units in (NEARER, None):
+        found.sort(key=lambda point: point[1])
+        x = found[0][0]
+        comparison = (
+            replace(comparison, scales=units)
+            if units is not None
+            else comparison.rescaled(space.candidate(x))
+        )
+        posterior = comparison.posterior(space)
+        points = _distinct([point for point, _ in found], N_NEAR)
+        points += _along_the_valley(comparison, space, x)
+        found = [search_near(posterior, point, rounds=1) for point in points]
+    x, _ = min(found, key=lambda point: point[1])
     comparison = comparison.rescaled(space.candidate(x))
     x, _ = search_near(comparison.posterior(space), x)
-    return x, comparison
+    return _without_needless(comparison, space, x), comparison
 
 
-def _possible_limits(comparison: Comparison, space: Space) -> list[dict[str, int]]:
-    """Return which limits may have been met: the slots, the memory, neither, or both of those that are free.
+def _population(
+    comparison: Comparison, space: Space, *, guesses: list[Candidate], seed: int
+) -> list[Vector]:
+    """Return evenly spread points; limits about what was seen at once, or far from it."""
+    d = len(space)
+    evaluations = _evaluations(comparison)
+    n = int(np.clip(evaluations // 25, 4 * d, 12 * d))
+    spread = qmc.Sobol(d, seed=seed).random_base2(int(np.ceil(np.log2(n))))[:n]
+    middle = guesses[0] if guesses else space.candidate(np.zeros(d))
+    _, seen, far = _seen(comparison, space)
+    points = []
+    for at, place in enumerate(spread):
+        x = 2.5 * (2.0 * place - 1.0)
+        if at % 2:
+            # About the guess: what it says of an iteration's length is right, of its parts less so.
+            x = space.point(middle) + (2.0 * place - 1.0)
+        for name in seen:
+            if name not in space.free:
+                continue
+            share = place[space.free.index(name)]
+            # A third without the limit, the others from less than half of what seemed to be held at once: who was
+            # preempted seems to hold its tokens all the same.
+            value = far[name] if share > 2 / 3 else seen[name] * 0.4 * 3.0 ** (1.5 * share)
+            x = _with_count(space, x, name, max(1, round(value)))
+        points.append(np.clip(x, -0.999 * WIDEST, 0.999 * WIDEST))
+    for at, guess in enumerate(guesses):
+        points[at] = np.clip(space.point(guess), -0.999 * WIDEST, 0.999 * WIDEST)
+    return points
 
-    A limit that was met shows in the most that was seen at once; the search does not find it among all others.
-    """
+
+def _evolved(
+    posterior: Posterior, starts: list[Vector], *, seed: int
+) -> list[tuple[Vector, float]]:
+    """Return the best few points of a population that evolved, each walked down, with their misfits."""
+    d = len(starts[0])
+    found = differential_evolution(
+        posterior,
+        [(-WIDEST, WIDEST)] * d,
+        init=np.array(starts),
+        maxiter=max(10, _evaluations(posterior.comparison) // len(starts) - 1),
+        seed=seed,
+        tol=1e-6,
+        atol=1e-3,
+        mutation=(0.4, 0.9),
+        polish=False,
+    )
+    order = np.argsort(found.population_energies)
+    best = _distinct([found.population[at] for at in order], 2)
+    return [
+        min((walk_down(posterior, x), (x, posterior(x))), key=lambda point: point[1]) for x in best
+    ]
+
+
+def _evaluations(comparison: Comparison) -> int:
+    return int(np.clip(REQUESTS_IN_ALL / comparison.n_simulated, FEWEST, MOST))
+
+
+def _distinct(points: list[Vector], n: int) -> list[Vector]:
+    """Return the first n points that are not beside one another."""
+    kept: list[Vector] = []
+    for point in points:
+        if all(np.abs(point - other).max() > APART for other in kept):
+            kept.append(np.asarray(point, np.float64))
+    return kept[:n]
+
+
+def _with_count(space: Space, x: Vector, name: str, value: int) -> Vector:
+    """Return a point with another count."""
+    parameter = PARAMETERS[name]
+    changed = x.copy()
+    changed[space.free.index(name)] = np.clip(
+        np.log(value / parameter.expected) / parameter.spread, -WIDEST, WIDEST
+    )
+    return changed
+
+
+def _seen(comparison: Comparison, space: Space) -> tuple[int, dict[str, int], dict[str, int]]:
+    """Return the most sequences at once, limits that would have been met, and some that would not."""
     runs = [part for part in comparison.parts if isinstance(part.measurement, MeasuredRun)]
     peaks = [part.run.peaks(part.mask) for part in runs]
     sequences = max((peak for peak, _ in peaks), default=0)
@@ -118,29 +174,45 @@ def _possible_limits(comparison: Comparison, space: Space) -> list[dict[str, int
         "max_sequences": max(256, 2 * sequences),
         "kv_tokens": max(400_000, 4 * tokens),
     }
+    return sequences, seen, far
+
+
+def _possible_limits(comparison: Comparison, space: Space) -> list[dict[str, int]]:
+    """Return which limits may have been met: the slots, the memory, neither, or both of those that are free.
+
+    A limit that was met shows in the most that was seen at once.
+    """
+    sequences, seen, far = _seen(comparison, space)
     free = [name for name in seen if name in space.free]
+    if not free:
+        return []
     found = [{name: far[name] for name in free}]
     if sequences and len(free) == 2:
-        found.append(seen)
+        found.append({name: seen[name] for name in free})
     for name in free if sequences else []:
         found.append({other: (seen if other == name else far)[other] for other in free})
     return found
 
 
-def _within(
-    comparison: Comparison,
-    space: Space,
-    limits: dict[str, int],
-    guesses: list[Candidate],
-    seed: int,
-) -> tuple[Vector, float]:
-    """Return the best point of a search with some limits held, as a point of the whole space, and its misfit."""
-    narrow = space.with_fixed(**limits)
-    held = comparison.posterior(narrow)
-    start = search_whole(comparison, narrow, guesses=guesses, seed=seed)
-    x, _ = min((walk_down(held, start), (start, held(start))), key=lambda point: point[1])
-    x = space.point(narrow.candidate(x))
-    return search_near(comparison.posterior(space), x, rounds=1)
+def _without_needless(comparison: Comparison, space: Space, x: Vector) -> Vector:
+    """Return the point without the limits of slots and memory that the data do not ask for.
+
+    Where a limit was not met, or by a request or two, any value from there on is as good; one just above what was seen
+    would be met by the first busier hour.
+    """
+    _, _, far = _seen(comparison, space)
+    posterior = comparison.posterior(space)
+    for name in ("kv_tokens", "max_sequences"):
+        if name not in space.free or getattr(space.candidate(x), name) >= far[name]:
+            continue
+        other = _with_count(space, x, name, far[name])
+        other, _ = search_near(posterior, other, rounds=1)
+        if getattr(space.candidate(other), name) < far[name]:
+            other = _with_count(space, other, name, far[name])
+        gain = comparison.cost(space.candidate(other)) - comparison.cost(space.candidate(x))
+        if gain < NEEDED:
+            x = other
+    return x
 
 
 def _search_smooth(

@@ -65,7 +65,10 @@ def read(document: Document) -> list[Measurement]:
         start = np.where(np.isnan(start), column("info", "timings", "request_start"), start)
         inputs = column("prompt_tokens")
         outputs = column("output_tokens")
-        notes = _client_notes(document, benchmark, column("request_latency"))
+        # To the last token, as everywhere else: its request_latency is to the end of the stream.
+        last = column("info", "timings", "last_token_iteration") - start
+        latency = column("request_latency")
+        notes = _client_notes(document, benchmark, latency)
         found.append(
             run_of(
                 document,
@@ -78,7 +81,7 @@ def read(document: Document) -> list[Measurement]:
                     np.isnan(outputs), column("output_metrics", "text_tokens"), outputs
                 ),
                 ttft_s=column("time_to_first_token_ms", factor=1e-3),
-                e2e_s=column("request_latency"),
+                e2e_s=np.where(last > 0, np.fmin(last, latency), latency),
                 cached_tokens=column("cached_tokens"),
                 n_failed_elsewhere=len(failed) if isinstance(failed, list) else 0,
                 loop=loop,

@@ -9,24 +9,30 @@ from simulations.fit.importers import aiperf, engine_log, guidellm, tables, vllm
 from simulations.fit.importers.document import Document, at, read_document
 from simulations.fit.measurement import Measurement
 from simulations.ingest.shown import shown
+from simulations.trace import Shape
 
 _IMPORTERS = (guidellm, vllm_bench, aiperf, engine_log)
 
 KNOWN = (
     "guidellm's benchmarks.json (version 2), vllm bench serve --save-result, AIPerf's profile_export.jsonl or its summary "
     "JSON, an engine's log of requests (input_toks, queued_ts ...), a table with a row for each request or each level, "
-    "an inference table"
+    "an inference table, locust's _stats.csv or _stats_history.csv (with --request-shape)"
 )
 
 
 def load_measurements(
-    path: str | Path, *, where: dict[str, str] | None = None
+    path: str | Path,
+    *,
+    where: dict[str, str] | None = None,
+    shape: Shape | None = None,
+    users: int | None = None,
 ) -> list[Measurement]:
     """Return what was measured, of a file that is told by its content.
 
     Args:
         path: JSON, JSON lines, CSV or Parquet, also gzip or zstd.
         where: column and value that rows of a table must have.
+        shape, users: tokens of the requests and how many waited for them, for a file that does not say (locust's).
 
     Raises:
         MeasurementError: it cannot be read, is of a version that is not known, or says too little.
@@ -46,7 +52,7 @@ def load_measurements(
             found: list[Measurement] = importer.read(document)
             return found
     if tables.matches(document):
-        return tables.read(document, where)
+        return tables.read(document, where, shape=shape, users=users)
     raise MeasurementError(f"{shown(document.path)} {_what_it_is(document)}; read are {KNOWN}")
 
 

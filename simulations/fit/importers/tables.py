@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from simulations.fit.importers import locust
 from simulations.fit.importers.document import Document, number
 from simulations.fit.importers.requests import run_of
 from simulations.fit.measurement import FloatArray, MeasuredLevel, Measurement
@@ -34,6 +35,7 @@ _NAMES = {
     "status": ("status", "status_code"),
     "users": ("users", "concurrency", "batch_size", "max_concurrency"),
     "rate": ("rate_per_s", "request_rate", "rate"),
+    "count": ("n", "requests", "n_requests", "num_prompts", "completed"),
     "mean_ttft": ("ttft_mean", "mean_ttft", "silicon_ttft", "ttft"),
     "mean_tpot": ("tpot_mean", "mean_tpot", "silicon_tpot", "tpot", "itl_mean", "mean_itl"),
     "mean_e2e": ("e2e_mean", "mean_e2e", "mean_e2el", "e2e"),
@@ -47,19 +49,26 @@ def matches(document: Document) -> bool:
     """Whether a file is a table at all, or JSON lines with such columns."""
     columns = _columns(document)
     return columns is not None and (
-        _is_locust(columns)
+        locust.matches(columns)
         or _is_inference_table(columns)
         or _is_levels(columns)
         or _is_requests(columns)
     )
 
 
-def read(document: Document, where: dict[str, str] | None = None) -> list[Measurement]:
+def read(
+    document: Document,
+    where: dict[str, str] | None = None,
+    *,
+    shape: Shape | None = None,
+    users: int | None = None,
+) -> list[Measurement]:
     """Return what a table holds.
 
     Args:
         document: the table.
         where: column and value that rows must have, for a table of several configurations.
+        shape, users: of what a table does not say it of (locust's statistics).
 
     Raises:
         MeasurementError: columns are missing, configurations are mixed, nothing was served.
@@ -76,11 +85,8 @@ def read(document: Document, where: dict[str, str] | None = None) -> list[Measur
         }
         if not any(keep):
             raise document.error(f"no row has {name} = {value}")
-    if _is_locust(columns):
-        raise document.error(
-            "is locust's statistics: latencies without tokens, from which a server cannot be told. "
-            "Log each request's tokens and times (arrival_s, input_tokens, output_tokens, ttft_s, e2e_s) and give that"
-        )
+    if locust.matches(columns):
+        return locust.read(document, columns, shape=shape, users=users)
     if _is_inference_table(columns):
         return [_inference_table(document, columns)]
     if _is_levels(columns):
@@ -113,13 +119,6 @@ def _find(columns: Any, role: str) -> tuple[str, float] | None:
             if stem == wanted and unit in _UNITS:
                 return name, _UNITS[unit]
     return None
-
-
-def _is_locust(columns: Any) -> bool:
-    return {"request count", "median response time"} <= set(columns) or {
-        "user count",
-        "total median response time",
-    } <= set(columns)
 
 
 def _is_inference_table(columns: Any) -> bool:
@@ -241,7 +240,7 @@ def _inference_table(document: Document, columns: Any) -> Measurement:
 
 
 def _levels(document: Document, columns: Any) -> list[Measurement]:
-    roles = ("users", "rate", "input", "output", "mean_ttft", "mean_tpot", "mean_e2e")
+    roles = ("users", "rate", "input", "output", "count", "mean_ttft", "mean_tpot", "mean_e2e")
     used = {found[0] for role in roles if (found := _find(columns, role))}
     mixed = [
         name
@@ -259,6 +258,7 @@ def _levels(document: Document, columns: Any) -> list[Measurement]:
     n = len(next(iter(columns.values())))
     held = {role: _numbers(columns, role, n) for role in roles}
     groups: dict[tuple[Any, ...], list[dict[str, float]]] = {}
+    counts: dict[tuple[Any, ...], list[float]] = {}
     for row in range(n):
         users, rate = held["users"][row], held["rate"][row]
         inputs, outputs = held["input"][row], held["output"][row]
@@ -274,8 +274,11 @@ def _levels(document: Document, columns: Any) -> list[Measurement]:
             int(outputs),
         )
         groups.setdefault(key, []).append(figures)
+        if held["count"][row] >= 1:
+            counts.setdefault(key, []).append(held["count"][row])
     levels: list[Measurement] = []
     for (users, rate, inputs, outputs), rows in groups.items():
+        counted = counts.get((users, rate, inputs, outputs))
         names = dict.fromkeys(name for one in rows for name in one)
         # A level that was measured several times counts by its medians.
         figures = {
@@ -287,6 +290,7 @@ def _levels(document: Document, columns: Any) -> list[Measurement]:
                 figures,
                 users=users,
                 rate_per_s=rate,
+                n=int(np.median(counted)) if counted else None,
                 origin=document.origin("table"),
             )
         )
