@@ -315,6 +315,7 @@ def _sensitivity(row: Sensitivity) -> dict[str, Any]:
         "effect": row.effect,
         "interaction": row.interaction,
         "sentence": row.sentence,
+        "futures": row.futures,
     }
 
 

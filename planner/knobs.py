@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from planner.experiment import Experiment
 from reports import numbers
 from simulations.rating import rate
 from simulations.scenario import Scenario
 from simulations.traffic import Change
+
+Side = Literal["below", "above"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,8 @@ class Knob:
         unit: `s` (a time), `x` (a factor on what is assumed) or `n` (a number).
         turn: an experiment with another value.
         whole: only whole multiples of this can be set.
+        eases: on which side the promise is easier to keep; None where either may be. On that side a cheaper range
+            may do, on the other the recommended one may fail; the reverse would be an accident of the draw.
     """
 
     name: str
@@ -38,6 +42,7 @@ class Knob:
     unit: str
     turn: Callable[[Experiment, float], Experiment]
     whole: float | None = None
+    eases: Side | None = None
 
     def rounded(self, value: float) -> float:
         """Return the nearest value that can be set."""
@@ -77,6 +82,7 @@ def knobs_of(experiment: Experiment) -> list[Knob]:
                 480.0,
                 "s",
                 _autoscaler("start_delay_s"),
+                eases="below",
             ),
             Knob(
                 "autoscaler.target",
@@ -86,6 +92,7 @@ def knobs_of(experiment: Experiment) -> list[Knob]:
                 1.5,
                 "x",
                 _autoscaler("target", scaler.target),
+                eases="below",
             ),
             Knob(
                 "autoscaler.up_window_s",
@@ -133,6 +140,7 @@ def knobs_of(experiment: Experiment) -> list[Knob]:
             1.25,
             "x",
             lambda e, v: _based(e, service=e.base.service.scaled(v)),
+            eases="below",
         ),
         Knob(
             "service.prefill_s",
@@ -144,6 +152,7 @@ def knobs_of(experiment: Experiment) -> list[Knob]:
             lambda e, v: _based(
                 e, service=replace(e.base.service, prefill_s=e.base.service.prefill_s * v)
             ),
+            eases="below",
         ),
         Knob(
             "service.max_sequences",
@@ -163,6 +172,7 @@ def knobs_of(experiment: Experiment) -> list[Knob]:
             2.0 * change.growth,
             "n" if change.growth != 1 else "x",
             lambda e, v: _changed(e, growth=v),
+            eases="below",
         ),
         Knob(
             "output_factor",
@@ -172,6 +182,7 @@ def knobs_of(experiment: Experiment) -> list[Knob]:
             2.0 * change.output_factor,
             "n" if change.output_factor != 1 else "x",
             lambda e, v: _changed(e, output_factor=v),
+            eases="below",
         ),
     ]
     if service.kv_tokens is not None:
@@ -185,6 +196,7 @@ def knobs_of(experiment: Experiment) -> list[Knob]:
                 2.0,
                 "x",
                 lambda e, v: _based(e, service=replace(e.base.service, kv_tokens=round(kv * v))),
+                eases="above",
             )
         )
     return [knob for knob in knobs if knob.low < knob.high]

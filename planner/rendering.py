@@ -171,6 +171,7 @@ def _turn(row: Mapping[str, Any]) -> reports.Turn:
         above=_flip(row["flips_above"]),
         effect=row["effect"],
         interaction=row["interaction"],
+        futures=row.get("futures", 1),
     )
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from typing import Any
 
 import numpy as np
 
 from planner.experiment import Experiment, Range
 from planner.jury import Jury
-from planner.knobs import Knob, knobs_of, other_choices
+from planner.knobs import Knob, Side, knobs_of, other_choices
 from simulations.errors import PtplanError
 from simulations.sweeps import Mapper
 
@@ -39,7 +40,7 @@ class Flip:
     """A value beyond which the answer is another one.
 
     Args:
-        at: the value.
+        at: the value: the last one tried at which the range holds, or the first at which the cheaper one does.
         becomes: `fails` (the recommended range breaks the promise) or `cheaper` (the next cheaper one keeps it).
         text: the value in words.
     """
@@ -61,6 +62,7 @@ class Sensitivity:
             Morris), None where it was not screened.
         interaction: its standard deviation: large beside the effect where it acts through others.
         sentence: what to know of it.
+        futures: on how many of those that decide it was asked.
     """
 
     parameter: str
@@ -73,6 +75,7 @@ class Sensitivity:
     effect: float | None
     interaction: float | None
     sentence: str
+    futures: int
 
     @property
     def distance(self) -> float:
@@ -122,6 +125,8 @@ def sensitivities(
             return True  # an endpoint that cannot be simulated keeps no promise
 
     def cheaper_holds(turned: Experiment) -> bool:
+        if progress:
+            progress()
         try:
             return bool(cheaper and cheaper_jury and cheaper_jury.holds(turned, cheaper))
         except PtplanError:
@@ -131,18 +136,21 @@ def sensitivities(
         # The cheaper range fails more often, and a run that fails is a short one.
         return cheaper_holds(turned) and not fails(turned)
 
-    def becomes(turned: Experiment) -> str | None:
-        if fails(turned):
-            return FAILS
-        return CHEAPER if cheaper_holds(turned) else None
-
     becoming = {FAILS: fails, CHEAPER: is_cheaper}
 
+    def becomes(turned: Experiment, asked: Sequence[str] = (FAILS, CHEAPER)) -> str | None:
+        return next((change for change in asked if becoming[change](turned)), None)
+
     def flips_of(knob: Knob) -> tuple[Flip | None, Flip | None]:
-        below, above = (
-            _flip(knob, experiment, end, becomes, becoming) for end in (knob.low, knob.high)
-        )
-        return below, above
+        def flip(side: Side) -> Flip | None:
+            asked = [
+                change
+                for change, eased in ((FAILS, False), (CHEAPER, True))
+                if knob.eases is None or (knob.eases == side) == eased
+            ]
+            return _flip(knob, experiment, side, lambda turned: becomes(turned, asked), becoming)
+
+        return flip("below"), flip("above")
 
     turning = mapper(flips_of, knobs)
     _import_morris()  # two seconds, while the runs go on
@@ -160,6 +168,7 @@ def sensitivities(
             screened.get(knob.name, UNSCREENED)[0],
             screened.get(knob.name, UNSCREENED)[1],
             _sentence(knob, below, above),
+            len(jury.futures),
         )
         for knob, (below, above) in zip(knobs, flips, strict=True)
     ]
@@ -170,7 +179,17 @@ def sensitivities(
         flip = None if change is None else Flip(math.nan, change, words)
         rows.append(
             Sensitivity(
-                name, words, None, None, None, None, flip, None, None, _choice(words, change)
+                name,
+                words,
+                None,
+                None,
+                None,
+                None,
+                flip,
+                None,
+                None,
+                _choice(words, change),
+                len(jury.futures),
             )
         )
     return sorted(rows, key=lambda row: (row.distance, -(row.effect or 0.0), row.parameter))
@@ -187,29 +206,47 @@ def _import_morris() -> tuple[Any, Any]:
 def _flip(
     knob: Knob,
     experiment: Experiment,
-    end: float,
+    side: Side,
     becomes: Callable[[Experiment], str | None],
     becoming: Mapping[str, Callable[[Experiment], bool]],
 ) -> Flip | None:
     """Return the value between what is assumed and an end at which the answer flips.
 
+    Told is the last value tried at which the answer is sure: up to there the range holds, from there on the
+    cheaper one does.
+
     Args:
         becomes: what the answer becomes, None where it stands.
         becoming: by what it may become, whether it does.
     """
+    end = knob.low if side == "below" else knob.high
     change = becomes(knob.turn(experiment, knob.rounded(end)))
     if change is None:
         return None
-    good, bad = knob.value, end
+    stands, flipped = knob.value, end
     for _ in range(BISECTIONS):
-        middle = knob.rounded(math.sqrt(good * bad))
-        if middle in (knob.rounded(good), knob.rounded(bad)):
+        middle = knob.rounded(math.sqrt(stands * flipped))
+        if middle in (knob.rounded(stands), knob.rounded(flipped)):
             break
         if becoming[change](knob.turn(experiment, middle)):
-            bad = middle
+            flipped = middle
         else:
-            good = middle
-    return Flip(knob.rounded(bad), change, knob.text(knob.rounded(bad)))
+            stands = middle
+    at = knob.rounded(stands if change == FAILS else flipped)
+    # Rounded to the sure side as well.
+    upwards = (side == "below") == (change == FAILS)
+    return Flip(at, change, knob.text(_three_digits(at, upwards=upwards)))
+
+
+def _three_digits(value: float, *, upwards: bool) -> float:
+    """Return a value > 0 rounded to three digits, up or down.
+
+    >>> _three_digits(1.9152, upwards=False), _three_digits(0.08973, upwards=True)
+    (1.91, 0.0898)
+    """
+    exact = Decimal(repr(value))
+    digits = Context(prec=3, rounding=ROUND_CEILING if upwards else ROUND_FLOOR)
+    return float(digits.plus(exact))
 
 
 def _sentence(knob: Knob, below: Flip | None, above: Flip | None) -> str:

@@ -271,7 +271,8 @@ def _turns(report: reports.Report, width: int) -> list[Line]:
     turns = [turn for turn in report.turns if turn.flips][:MOST_TURNS]
     if not report.turns:
         return []
-    lines: list[Line] = [("", ""), ("what would change the answer", "italic")]
+    asked = f"asked on the {numbers.counted(report.turns[0].futures, 'future')} nearest to failing"
+    lines: list[Line] = [("", ""), (f"what would change the answer ({asked})", "italic")]
     if not turns:
         return [*lines, *wrapped_lines("  nothing that was varied, within the range tried", width)]
     for turn in turns:

@@ -256,6 +256,7 @@ class Turn:
         below, above: where the answer flips; None where it stands, or where it is a choice.
         effect: on the share of requests within the promise, over that range; None where not screened.
         interaction: how much that depends on the other numbers.
+        futures: on how many this was asked.
     """
 
     parameter: str
@@ -268,6 +269,7 @@ class Turn:
     above: Flip | None = None
     effect: float | None = None
     interaction: float | None = None
+    futures: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -400,12 +400,11 @@ def turns_sentence(report: Report) -> str:
         return "No number was varied."
     flipping = [turn for turn in turns if turn.flips]
     varied = numbers.counted(len(turns), "assumed number")
+    asked = f"on the {numbers.counted(turns[0].futures, 'future')} nearest to failing"
     if not flipping:
-        return (
-            f"Of {varied}, each turned on its own, none changes the answer within the range tried."
-        )
+        return f"Of {varied}, each turned on its own {asked}, none changes the answer within the range tried."
     text = (
-        f"Of {varied}, each turned on its own, {numbers.count(len(flipping))} "
+        f"Of {varied}, each turned on its own {asked}, {numbers.count(len(flipping))} "
         f"{'changes' if len(flipping) == 1 else 'change'} the answer within the range tried; the nearest is "
         f"{flipping[0].parameter}."
     )
