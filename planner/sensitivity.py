@@ -251,10 +251,12 @@ def _three_digits(value: float, *, upwards: bool) -> float:
 
 def _sentence(knob: Knob, below: Flip | None, above: Flip | None) -> str:
     parts = []
-    for flip, side in ((above, "under"), (below, "above")):
+    # The value told is one that was tried: among whole ones it counts.
+    least, most = ("at least", "at most") if knob.whole else ("above", "under")
+    for flip, side in ((above, most), (below, least)):
         if flip is not None and flip.becomes == FAILS:
             parts.append(f"holds while {knob.phrase} stays {side} {flip.text}")
-    for flip, side in ((above, "above"), (below, "under")):
+    for flip, side in ((above, least), (below, most)):
         if flip is not None and flip.becomes == CHEAPER:
             parts.append(f"the next cheaper would do if {knob.phrase} were {side} {flip.text}")
     if parts:
