@@ -198,7 +198,7 @@ def test_from_an_upload_to_an_endpoint_that_is_what_the_page_said(workspace, app
         name.fill("chat")
     page.click("#apply button")
     page.wait_for_selector("progress")
-    assert "about to send" in page.inner_text(".steps")
+    page.wait_for_selector(".steps >> text=about to send")
     page.wait_for_selector("#state")
     assert page.inner_text("#state") == "applied"
     receipt = receipt_of(page, app)

@@ -254,7 +254,8 @@ def test_model_units_are_simulated_by_their_number(folder, capsys):
 
 
 def test_a_place_that_cannot_be_written_to_is_refused_before_anything_is_read(folder, capsys):
-    complaint = complaint_of("recommend", "none.csv", *MODEL, "--out", "log.csv/out", capsys=capsys)
+    Path("bent.csv").write_text("not,read\n", encoding="utf-8")
+    complaint = complaint_of("recommend", "bent.csv", *MODEL, "--out", "log.csv/out", capsys=capsys)
     assert complaint == "log.csv/out cannot be written: Not a directory; choose another --out"
 
 
