@@ -129,7 +129,10 @@ def artifact(
             {
                 "capacity": _range(offer.capacity(trial.min_chunks, trial.max_chunks)),
                 "outcome": trial.figures,
-                "held_in": {"successes": trial.evidence.successes, "futures": trial.tried},
+                "held_in": {
+                    "successes": trial.deciding.successes,
+                    "futures": trial.deciding.tried,
+                },
                 "feasible": trial.verdict.holds,
                 "chosen": trial is chosen,
                 "why": explanation.why(trial, chosen, made.objective),

@@ -204,20 +204,15 @@ class Bench:
         self.measure(size, missing)
         return self.trial(size)
 
-    def deciding(self, trial: Trial) -> Evidence:
-        """Return what decides on a range: the fresh futures it failed in, where it was ruled out there."""
-        return self._rejected.get((trial.min_chunks, trial.max_chunks), trial.evidence)
-
     def trial(self, size: Range) -> Trial:
         """Return what is known of a range by now."""
         seen, judged = self._seen[size], self._judged[size]
         known = {future: seen[future] for future in self.screening if future in seen}
         rest = {f: judged[f] for f in self.screening if f in judged and f not in seen}
         evidence = Evidence(known, self.objective, tuple(self.common), rest)
-        verdict = evidence.verdict(self.allowed)
-        if size in self._rejected:
-            verdict = self._rejected[size].verdict(self.allowed)
-        return Trial(*size, self._cost(evidence), evidence, verdict, self.change(*size))
+        retested = self._rejected.get(size)
+        verdict = (retested or evidence).verdict(self.allowed)
+        return Trial(*size, self._cost(evidence), evidence, verdict, self.change(*size), retested)
 
     def change(self, min_chunks: int, max_chunks: int) -> int:
         """Return by how many chunks a range differs from what runs now."""

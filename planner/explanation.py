@@ -85,8 +85,10 @@ def why(trial: Trial, chosen: Trial, objective: Objective) -> str:
 
 
 def futures_text(trial: Trial) -> str:
-    """Return in how many of the futures it was run in a range breaks the promise."""
-    return f"{len(trial.evidence.failing)} of {numbers.counted(trial.tried, 'future')} tried"
+    """Return in how many of the futures that decide on it a range breaks the promise."""
+    evidence = trial.deciding
+    kind = "future" if trial.retested is None else "fresh future"
+    return f"{len(evidence.failing)} of {numbers.counted(evidence.tried, kind)} tried"
 
 
 def next_cheaper(
@@ -110,11 +112,7 @@ def next_cheaper(
         return None
     trial = complete(max(cheaper, key=lambda t: t.key))
     assert trial.verdict.worst is not None
-    failing = trial.evidence.failing
-    if not failing:  # it failed on fresh futures alone
-        return NextCheaper(
-            trial, trial.verdict.worst, None, "futures that had no part in the search"
-        )
+    failing = trial.deciding.failing
     run = rerun((trial.min_chunks, trial.max_chunks), failing[len(failing) // 2])
     when_s = worst_time_s(run, trial.verdict.worst, objective)
     when = time_text(run.trace, when_s)

@@ -407,7 +407,7 @@ def _explained(
                 size,
                 jury,
                 cheaper=None if near is None else (near.min_chunks, near.max_chunks),
-                cheaper_jury=None if near is None else Jury.of(bench.deciding(near), bench.allowed),
+                cheaper_jury=None if near is None else Jury.of(near.deciding, bench.allowed),
                 mapper=bench.mapper,
                 seed=seed,
                 progress=bench.tell,

@@ -33,6 +33,7 @@ class Trial:
         evidence: the numbers of its runs, by future.
         verdict: whether it keeps the promise.
         change: chunks by which the range differs from what runs now, 0 where nothing does.
+        retested: its runs in fresh futures, where they ruled it out.
     """
 
     min_chunks: int
@@ -41,6 +42,12 @@ class Trial:
     evidence: Evidence
     verdict: Verdict
     change: int = 0
+    retested: Evidence | None = None
+
+    @property
+    def deciding(self) -> Evidence:
+        """What the verdict stands on: the fresh futures where they ruled the range out, else the search's."""
+        return self.retested or self.evidence
 
     @property
     def key(self) -> Preference:
