@@ -82,7 +82,7 @@ def search(
     best, _ = min(found, key=lambda point: point[1])
     memory = _of_memory(far, space, best)
     for units in (NEARER, None):
-        found = sorted([*found, *memory], key=lambda point: point[1])
+        found = sorted([*found, *(memory if units else [])], key=lambda point: point[1])
         x = found[0][0]
         comparison = (
             replace(comparison, scales=units)
@@ -95,7 +95,9 @@ def search(
             points += [point for point, _ in found[:N_NEAR]]
         points += _along_the_valley(comparison, space, x)
         found = [search_near(posterior, point, rounds=1) for point in _different(points)]
-        memory = []
+        if memory:
+            again = _evolved_near(comparison, space, found, seed=seed)
+            found.append(search_near(posterior, again, rounds=1))
     x, _ = min(found, key=lambda point: point[1])
     comparison = comparison.rescaled(space.candidate(x))
     x, _ = search_near(comparison.posterior(space), x)
@@ -153,6 +155,36 @@ def _evolved(
     return [
         min((walk_down(posterior, x), (x, posterior(x))), key=lambda point: point[1]) for x in best
     ]
+
+
+def _evolved_near(
+    comparison: Comparison, space: Space, found: list[tuple[Vector, float]], *, seed: int
+) -> Vector:
+    """Return the best point of a population that evolved from between and around points that were found.
+
+    Where memory is short the misfit is rough all along its valleys, and simplex and slope stay where they are put.
+    """
+    chance = np.random.default_rng(seed)
+    best = [x for x, _ in sorted(found, key=lambda point: point[1])]
+    scatter = np.array([0.01 if name in LIMITS else 0.1 for name in space.free])
+    points = list(best)
+    for x in best[:3]:
+        for _ in range(2):
+            share = float(chance.uniform(0.3, 0.9))
+            points += _along_the_valley(comparison, space, x, iterations=(share,))
+        points += list(x + scatter * chance.normal(size=(8, len(x))))
+    evolved = differential_evolution(
+        comparison.posterior(space),
+        [(-WIDEST, WIDEST)] * len(space),
+        init=np.clip(np.array(points), -0.999 * WIDEST, 0.999 * WIDEST),
+        maxiter=max(10, 2 * _evaluations(comparison) // len(points)),
+        seed=seed,
+        tol=1e-6,
+        atol=1e-3,
+        mutation=(0.3, 0.9),
+        polish=False,
+    )
+    return np.asarray(evolved.x, np.float64)
 
 
 def _evaluations(comparison: Comparison) -> int:
