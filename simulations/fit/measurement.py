@@ -231,7 +231,6 @@ class MeasuredRun:
         most = float(np.cumsum(tokens[order]).max(initial=0.0))
         return math.ceil(running / self.chunks), math.ceil(most / self.chunks)
 
-
     def held_tokens(self, counts: npt.NDArray[np.bool_], at_s: FloatArray) -> FloatArray:
         """Return what those between first and last token held at some moments on one server, float[len(at_s)].
 
