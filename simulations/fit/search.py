@@ -39,6 +39,9 @@ APART = 0.25
 NEEDED = 2.0
 """What a limit must gain to be there: where it was not met, the run is the same without it."""
 
+NEEDED_BY_MEMORY = 6.0
+"""The same of memory, of which many sizes are tried: Schwarz's ln n for 400 requests."""
+
 STEPS = (0.7, 0.85, 0.94, 0.98, 0.993, 0.998, 1.002, 1.007, 1.02, 1.06, 1.17, 1.4)
 
 ITERATION_SHARES = (0.4, 0.6, 0.75, 0.88)
@@ -93,6 +96,7 @@ def search(
         points = _distinct([point for point, _ in found], N_NEAR)
         if memory:
             points += [point for point, _ in found[:N_NEAR]]
+            points += _with_room(far, space, found)
         points += _along_the_valley(comparison, space, x)
         found = [search_near(posterior, point, rounds=1) for point in _different(points)]
         if memory:
@@ -101,7 +105,20 @@ def search(
     x, _ = min(found, key=lambda point: point[1])
     comparison = comparison.rescaled(space.candidate(x))
     x, _ = search_near(comparison.posterior(space), x)
-    return _without_needless(comparison, space, x), comparison
+    with_room = _with_room(far, space, sorted(found, key=lambda point: point[1]))
+    return _without_needless(comparison, space, x, with_room), comparison
+
+
+def _with_room(
+    comparison: Comparison, space: Space, found: list[tuple[Vector, float]]
+) -> list[Vector]:
+    """Return the first two points whose memory is never short."""
+    if "kv_tokens" not in space.free:
+        return []
+    at = space.free.index("kv_tokens")
+    _, _, far = _seen(comparison, space)
+    enough = _with_count(space, np.zeros(len(space)), "kv_tokens", far["kv_tokens"])[at] - 0.01
+    return [x for x, _ in found if x[at] >= enough][:2]
 
 
 def _population(
@@ -304,7 +321,9 @@ def _sizes_of_memory(comparison: Comparison, space: Space, candidate: Candidate)
     return sorted({max(lowest, round(size)) for size in (*seen, *grid)})
 
 
-def _without_needless(comparison: Comparison, space: Space, x: Vector) -> Vector:
+def _without_needless(
+    comparison: Comparison, space: Space, x: Vector, with_room: list[Vector]
+) -> Vector:
     """Return the point without the limits of slots and memory that the data do not ask for.
 
     Where a limit was not met, or by a request or two, any value from there on is as good; one just above what was seen
@@ -315,12 +334,17 @@ def _without_needless(comparison: Comparison, space: Space, x: Vector) -> Vector
     for name in ("kv_tokens", "max_sequences"):
         if name not in space.free or getattr(space.candidate(x), name) >= far[name]:
             continue
-        other = _with_count(space, x, name, far[name])
-        other, _ = search_near(posterior, other, rounds=1)
+        others = [_with_count(space, x, name, far[name])]
+        if name == "kv_tokens":
+            others += with_room
+        other, _ = min(
+            (search_near(posterior, other, rounds=1) for other in others),
+            key=lambda point: point[1],
+        )
         if getattr(space.candidate(other), name) < far[name]:
             other = _with_count(space, other, name, far[name])
         gain = comparison.cost(space.candidate(other)) - comparison.cost(space.candidate(x))
-        if gain < NEEDED:
+        if gain < (NEEDED_BY_MEMORY if name == "kv_tokens" else NEEDED):
             x = other
     return x
 
