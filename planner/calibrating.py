@@ -187,7 +187,7 @@ def _page(made: Calibration, measurements: list[Measurement]) -> str:
         if name in made.space.free:
             value = getattr(made.candidate, name)
             interval = made.intervals.get(name)
-            span, word = "", ""
+            span, word = "", "never met" if name in made.unmet else ""
             if interval is not None:
                 high = "any" if interval.high == float("inf") else _figure(factor * interval.high)
                 span = f"{_figure(factor * interval.low)} to {high}"
@@ -244,6 +244,12 @@ def _warnings(made: Calibration) -> list[str]:
             "every level has one token shape, which does not tell prompts from answers: measure a second shape, with "
             "long prompts and short answers"
         )
+    if made.unmet:
+        one = len(made.unmet) == 1
+        found.append(
+            f"{' and '.join(made.unmet)} {'is' if one else 'are'} not identifiable: the requests that were fitted never "
+            f"met {'it' if one else 'them'}, and the value{'' if one else 's'} shown {'is' if one else 'are'} no measurement"
+        )
     if made.untold:
         found.append(
             f"not told by these data: {', '.join(made.untold)}. Their values are about what published servers have; "
@@ -294,6 +300,7 @@ def _data(made: Calibration) -> dict[str, Any]:
         "held_out": [asdict(score) for score in made.held_out],
         "range": asdict(made.reach),
         "not_told": made.untold,
+        "not_identifiable": list(made.unmet),
         "notes": list(made.notes),
     }
 

@@ -78,6 +78,28 @@ def test_what_the_data_do_not_tell_is_said():
         assert interval.low <= getattr(TRUTH, name) <= interval.high
 
 
+def test_what_was_held_out_and_asks_for_more_than_was_fitted_is_said():
+    """Light first and crowded later: slots were never met, and the score is said to be an extrapolation."""
+    light, crowded = run_of(TRUTH, n=40, rate=1.0), run_of(TRUTH, n=40, rate=50.0, seed=1)
+    both = MeasuredRun.build(
+        np.concatenate([light.arrival_s, 90.0 + crowded.arrival_s]),
+        np.concatenate([light.input_tokens, crowded.input_tokens]),
+        np.concatenate([light.output_tokens, crowded.output_tokens]),
+        e2e_s=np.ones(80),
+    )
+    times = replay(both, TRUTH)
+    limits = Limits(token_budget=2048, kv_tokens=1_000_000)
+    run = replace(both, ttft_s=times.ttft_s, e2e_s=times.e2e_s, limits=limits)
+    made = calibrate([run], fit_fraction=0.5, n_starts=1, replicates=0)
+    assert made.unmet == ("max_sequences",)
+    assert made.untold == ["max_sequences"]
+    assert any(
+        "sequences at once" in note and "max_sequences is not identifiable" in note
+        for note in made.notes
+    )
+    assert made.reach.sequences < 24
+
+
 def test_the_true_server_has_the_least_misfit():
     run = run_of(TRUTH, rate=8.0, noise=0.0)
     comparison = Comparison((Part(run),))

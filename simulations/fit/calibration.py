@@ -48,6 +48,9 @@ WIDENED = 1.6
 """Refits begin near the fit, so they miss a part of what the search itself leaves to chance: intervals are wider by
 this. Found by the round trip of benchmarks/validate_calibration.py, 2026-11-22."""
 
+BEYOND = 1.1
+"""What was held out leaves the range of what was fitted, if it asks for so many times as much at once."""
+
 FEWEST_REQUESTS = 20
 LONG_PROMPT_TOKENS = 3000
 """Prompts must reach this before the pairs of their tokens can be told from the tokens (assumed)."""
@@ -107,6 +110,7 @@ class Calibration:
         reach: what the fitted measurements span.
         measurements: all of them.
         notes: sentences.
+        unmet: limits that were searched for and not met by what was fitted: not identifiable.
         loading: how levels were held to their users, where their files do not say.
     """
 
@@ -119,11 +123,14 @@ class Calibration:
     reach: Reach
     measurements: tuple[Measurement, ...]
     notes: tuple[str, ...] = ()
+    unmet: tuple[str, ...] = ()
     loading: Loading = USUAL
 
     @property
     def untold(self) -> list[str]:
-        """Names of the numbers that the data do not tell."""
+        """Names of the numbers that the data do not tell; without intervals only limits that were not met."""
+        if not self.intervals:
+            return list(self.unmet)
         return [name for name, interval in self.intervals.items() if not interval.told]
 
 
@@ -166,6 +173,15 @@ def calibrate(
     intervals = (
         _intervals(x, comparison, space, replicates=replicates, seed=seed) if replicates else {}
     )
+    unmet = tuple(
+        name
+        for at, name in enumerate(space.free)
+        if name in LIMITS and not _is_reached(x, at, comparison, space)
+    )
+    reach = _reach(parts, candidate)
+    noted = [*(note for one in measurements for note in one.notes), *_said(way)]
+    if rest:
+        noted += _beyond(reach, _reach(rest, candidate), unmet)
     return Calibration(
         candidate,
         space,
@@ -173,11 +189,31 @@ def calibrate(
         intervals,
         scores(parts, candidate),
         scores(rest, candidate),
-        _reach(parts, candidate),
+        reach,
         tuple(measurements),
-        tuple(dict.fromkeys([*(note for one in measurements for note in one.notes), *_said(way)])),
+        tuple(dict.fromkeys(noted)),
+        unmet,
         way,
     )
+
+
+def _beyond(fitted: Reach, held_out: Reach, unmet: tuple[str, ...]) -> list[str]:
+    """Return a sentence for each way in which the held-out part asks for more at once than the fitted one."""
+    found = []
+    for limit, there, here, unit in (
+        ("max_sequences", held_out.sequences, fitted.sequences, "sequences"),
+        ("kv_tokens", held_out.context_tokens, fitted.context_tokens, "tokens of context"),
+    ):
+        if there <= BEYOND * here:
+            continue
+        sentence = (
+            f"what was held out asks for up to {there:,} {unit} at once, and what was fitted had {here:,} at the most: "
+            "its score is that of an extrapolation"
+        )
+        if limit in unmet:
+            sentence += f"; {limit} is not identifiable, and waits for it are not foretold"
+        found.append(sentence)
+    return found
 
 
 def _said(way: Loading) -> list[str]:
@@ -460,8 +496,8 @@ def _reach(parts: tuple[Part, ...], candidate: Candidate) -> Reach:
         inputs += [int(one.input_tokens[rows].min()), int(one.input_tokens[rows].max())]
         outputs += [int(one.output_tokens[rows].min()), int(one.output_tokens[rows].max())]
         times = replay(one, candidate)
-        begin, end = one.arrival_s + times.ttft_s, one.arrival_s + times.e2e_s
-        held = (one.input_tokens + one.output_tokens / 2).astype(np.float64)
+        begin, end = (one.arrival_s + times.ttft_s)[rows], (one.arrival_s + times.e2e_s)[rows]
+        held = (one.input_tokens + one.output_tokens / 2).astype(np.float64)[rows]
         running_peak, held_peak = _peaks(begin, end, held)
         sequences = max(sequences, -(-running_peak // one.chunks))
         context = max(context, int(held_peak / one.chunks))

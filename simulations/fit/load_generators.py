@@ -3,7 +3,10 @@
 AIPerf replays a Mooncake trace, request by request; guidellm replays timestamps with token counts; vLLM's benchmark
 draws alike ones at the trace's rate. Each is printed with the file that it reads and what to give to `calibrate`.
 Source: aiperf 0.13.0 (--input-file with --custom-dataset-type mooncake_trace --fixed-schedule), guidellm 0.8.1
-(replay profile over trace_synthetic; both were run with the commands as printed), vllm-project/vllm at 009e6d4, read 2026-11-22.
+(replay profile over trace_synthetic), vllm-project/vllm at 009e6d4, read 2026-11-22.
+
+Of the two replays only guidellm's was run end to end as it is printed. AIPerf's failed while it loaded a local
+tokenizer, so it is unverified end to end.
 """
 
 from __future__ import annotations

@@ -231,6 +231,23 @@ class MeasuredRun:
         most = float(np.cumsum(tokens[order]).max(initial=0.0))
         return math.ceil(running / self.chunks), math.ceil(most / self.chunks)
 
+    def held_tokens(self, counts: npt.NDArray[np.bool_], at_s: FloatArray) -> FloatArray:
+        """Return what those between first and last token held at some moments on one server, float[len(at_s)].
+
+        Prompts and what had been answered of them, as if evenly; as far as those that count show.
+        """
+        known = counts & ~np.isnan(self.ttft_s) & ~np.isnan(self.e2e_s)
+        begin = (self.arrival_s + self.ttft_s)[known]
+        end = (self.arrival_s + self.e2e_s)[known]
+        held = np.zeros(len(at_s))
+        for place, moment in enumerate(at_s):
+            here = (begin <= moment) & (moment < end)
+            progress = (moment - begin[here]) / (end[here] - begin[here])
+            held[place] = float(
+                (self.input_tokens[known][here] + progress * self.output_tokens[known][here]).sum()
+            )
+        return held / self.chunks
+
 
 @dataclass(frozen=True)
 class MeasuredLevel:

@@ -17,7 +17,7 @@ from scipy.stats import qmc
 
 from simulations.errors import ScenarioError
 from simulations.fit.comparison import Comparison, Posterior, Scales
-from simulations.fit.measurement import MeasuredLevel, MeasuredRun
+from simulations.fit.measurement import FloatArray, MeasuredLevel, MeasuredRun
 from simulations.fit.parameters import LIMITS, PARAMETERS, WIDEST, Candidate, Space, Vector
 from simulations.fit.replay import replay
 
@@ -39,7 +39,23 @@ APART = 0.25
 NEEDED = 2.0
 """What a limit must gain to be there: where it was not met, the run is the same without it."""
 
-STEPS = (0.7, 0.85, 0.94, 0.98, 1.02, 1.06, 1.17, 1.4)
+NEEDED_BY_MEMORY = 6.0
+"""The same of memory, of which many sizes are tried: Schwarz's ln n for 400 requests."""
+
+STEPS = (0.7, 0.85, 0.94, 0.98, 0.993, 0.998, 1.002, 1.007, 1.02, 1.06, 1.17, 1.4)
+
+ITERATION_SHARES = (0.4, 0.6, 0.75, 0.88)
+CONTEXT_SHARES = (0.15, 0.4, 0.65, 0.9)
+"""Of an iteration's time, and of what is left of it."""
+
+MEMORY_SIZES = 14
+"""Sizes of memory that are tried between what must have been there and a little more than what seemed to be held."""
+
+WALKS_OF_MEMORY = 48
+"""Of all sizes and ways to share the time of an iteration so many are walked down, fewer where runs are long."""
+
+WAITED = 5.0
+"""A first token that took so many times what the prompt alone takes stood in the queue."""
 
 
 def search(
@@ -66,8 +82,10 @@ def search(
     for limits in _possible_limits(far, space):
         other = space.point(replace(space.candidate(best), **limits))
         found.append(walk_down(far.posterior(space), other))
+    best, _ = min(found, key=lambda point: point[1])
+    memory = _of_memory(far, space, best)
     for units in (NEARER, None):
-        found.sort(key=lambda point: point[1])
+        found = sorted([*found, *(memory if units else [])], key=lambda point: point[1])
         x = found[0][0]
         comparison = (
             replace(comparison, scales=units)
@@ -76,12 +94,31 @@ def search(
         )
         posterior = comparison.posterior(space)
         points = _distinct([point for point, _ in found], N_NEAR)
+        if memory:
+            points += [point for point, _ in found[:N_NEAR]]
+            points += _with_room(far, space, found)
         points += _along_the_valley(comparison, space, x)
-        found = [search_near(posterior, point, rounds=1) for point in points]
+        found = [search_near(posterior, point, rounds=1) for point in _different(points)]
+        if memory:
+            again = _evolved_near(comparison, space, found, seed=seed)
+            found.append(search_near(posterior, again, rounds=1))
     x, _ = min(found, key=lambda point: point[1])
     comparison = comparison.rescaled(space.candidate(x))
     x, _ = search_near(comparison.posterior(space), x)
-    return _without_needless(comparison, space, x), comparison
+    with_room = _with_room(far, space, sorted(found, key=lambda point: point[1]))
+    return _without_needless(comparison, space, x, with_room), comparison
+
+
+def _with_room(
+    comparison: Comparison, space: Space, found: list[tuple[Vector, float]]
+) -> list[Vector]:
+    """Return the first two points whose memory is never short."""
+    if "kv_tokens" not in space.free:
+        return []
+    at = space.free.index("kv_tokens")
+    _, _, far = _seen(comparison, space)
+    enough = _with_count(space, np.zeros(len(space)), "kv_tokens", far["kv_tokens"])[at] - 0.01
+    return [x for x, _ in found if x[at] >= enough][:2]
 
 
 def _population(
@@ -137,6 +174,36 @@ def _evolved(
     ]
 
 
+def _evolved_near(
+    comparison: Comparison, space: Space, found: list[tuple[Vector, float]], *, seed: int
+) -> Vector:
+    """Return the best point of a population that evolved from between and around points that were found.
+
+    Where memory is short the misfit is rough all along its valleys, and simplex and slope stay where they are put.
+    """
+    chance = np.random.default_rng(seed)
+    best = [x for x, _ in sorted(found, key=lambda point: point[1])]
+    scatter = np.array([0.01 if name in LIMITS else 0.1 for name in space.free])
+    points = list(best)
+    for x in best[:3]:
+        for _ in range(2):
+            share = float(chance.uniform(0.3, 0.9))
+            points += _along_the_valley(comparison, space, x, iterations=(share,))
+        points += list(x + scatter * chance.normal(size=(8, len(x))))
+    evolved = differential_evolution(
+        comparison.posterior(space),
+        [(-WIDEST, WIDEST)] * len(space),
+        init=np.clip(np.array(points), -0.999 * WIDEST, 0.999 * WIDEST),
+        maxiter=max(10, 2 * _evaluations(comparison) // len(points)),
+        seed=seed,
+        tol=1e-6,
+        atol=1e-3,
+        mutation=(0.3, 0.9),
+        polish=False,
+    )
+    return np.asarray(evolved.x, np.float64)
+
+
 def _evaluations(comparison: Comparison) -> int:
     return int(np.clip(REQUESTS_IN_ALL / comparison.n_simulated, FEWEST, MOST))
 
@@ -148,6 +215,11 @@ def _distinct(points: list[Vector], n: int) -> list[Vector]:
         if all(np.abs(point - other).max() > APART for other in kept):
             kept.append(np.asarray(point, np.float64))
     return kept[:n]
+
+
+def _different(points: list[Vector]) -> list[Vector]:
+    """Return the points without those that came twice."""
+    return list({point.tobytes(): point for point in points}.values())
 
 
 def _with_count(space: Space, x: Vector, name: str, value: int) -> Vector:
@@ -194,7 +266,64 @@ def _possible_limits(comparison: Comparison, space: Space) -> list[dict[str, int
     return found
 
 
-def _without_needless(comparison: Comparison, space: Space, x: Vector) -> Vector:
+def _of_memory(comparison: Comparison, space: Space, x: Vector) -> list[tuple[Vector, float]]:
+    """Return points at several sizes of memory, each with the times that fit it, and their misfits; best first.
+
+    Memory a tenth off makes every preemption another one, so the times found beside a wrong size are wrong too: each
+    size is asked with times of its own. While memory is full, its context is a part of every iteration, and
+    what an empty iteration takes and what context takes do each other's work; so that is shared out anew as well.
+    """
+    sizes = _sizes_of_memory(comparison, space, space.candidate(x))
+    if not sizes:
+        return []
+    posterior = comparison.posterior(space)
+    each = int(np.clip(WALKS_OF_MEMORY * 300 / comparison.n_simulated / len(sizes), 1, 3))
+    starts: list[Vector] = []
+    for size in sizes:
+        other = _with_count(space, x, "kv_tokens", size)
+        shared = [other, *_along_the_valley(comparison, space, other, iterations=ITERATION_SHARES)]
+        shared.sort(key=posterior)
+        starts += shared[:each]
+    return sorted((walk_down(posterior, start) for start in starts), key=lambda point: point[1])
+
+
+def _sizes_of_memory(comparison: Comparison, space: Space, candidate: Candidate) -> list[int]:
+    """Return sizes of memory between what must have been there and more than what seemed to be held.
+
+    Who waited for memory came in when it had just become free: what was held then is about its size. A preempted
+    request seems to hold its tokens and does not, so this is too much where there were many.
+    """
+    if "kv_tokens" not in space.free:
+        return []
+    held: list[FloatArray] = []
+    peak = 0.0
+    for part in comparison.parts:
+        if not isinstance(part.measurement, MeasuredRun):
+            continue
+        run = part.run
+        known = np.flatnonzero(part.mask & ~np.isnan(run.ttft_s) & ~np.isnan(run.e2e_s))
+        alone_s = (
+            candidate.routing_s
+            + 2 * candidate.iteration_s
+            + candidate.prefill_s * run.input_tokens[known]
+        )
+        waited = known[run.ttft_s[known] > WAITED * alone_s]
+        at_s = run.arrival_s[waited] + run.ttft_s[waited]
+        tokens = run.held_tokens(part.mask, at_s)
+        if len(tokens):
+            held.append(tokens)
+        peak = max(peak, float(run.peaks(part.mask)[1]))
+    if not held or peak <= 0:
+        return []  # nobody waited, so nobody waited for memory
+    lowest = int(space.lowest.get("kv_tokens", 1))
+    seen = np.quantile(np.concatenate(held), [0.25, 0.5, 0.75, 0.95])
+    grid = np.geomspace(max(lowest, 0.5 * seen[0]), max(1.3 * peak, 1.01 * lowest), MEMORY_SIZES)
+    return sorted({max(lowest, round(size)) for size in (*seen, *grid)})
+
+
+def _without_needless(
+    comparison: Comparison, space: Space, x: Vector, with_room: list[Vector]
+) -> Vector:
     """Return the point without the limits of slots and memory that the data do not ask for.
 
     Where a limit was not met, or by a request or two, any value from there on is as good; one just above what was seen
@@ -205,12 +334,17 @@ def _without_needless(comparison: Comparison, space: Space, x: Vector) -> Vector
     for name in ("kv_tokens", "max_sequences"):
         if name not in space.free or getattr(space.candidate(x), name) >= far[name]:
             continue
-        other = _with_count(space, x, name, far[name])
-        other, _ = search_near(posterior, other, rounds=1)
+        others = [_with_count(space, x, name, far[name])]
+        if name == "kv_tokens":
+            others += with_room
+        other, _ = min(
+            (search_near(posterior, other, rounds=1) for other in others),
+            key=lambda point: point[1],
+        )
         if getattr(space.candidate(other), name) < far[name]:
             other = _with_count(space, other, name, far[name])
         gain = comparison.cost(space.candidate(other)) - comparison.cost(space.candidate(x))
-        if gain < NEEDED:
+        if gain < (NEEDED_BY_MEMORY if name == "kv_tokens" else NEEDED):
             x = other
     return x
 
@@ -253,11 +387,19 @@ def _least_squares(posterior: Posterior, start: Vector, step: float) -> Any:
     )
 
 
-def _along_the_valley(comparison: Comparison, space: Space, x: Vector) -> list[Vector]:
+def _along_the_valley(
+    comparison: Comparison, space: Space, x: Vector, *, iterations: tuple[float, ...] = ()
+) -> list[Vector]:
     """Return points at which sequences and their context share the same time in other ways.
 
     While a server is full, its sequences and the context in them grow together, and a simplex does not find
     the way from one explanation of an iteration's time to another.
+
+    Args:
+        comparison: what was measured.
+        space: what is searched for.
+        x: where the time is taken from.
+        iterations: shares that the empty iteration gets of it; none to leave it as it is.
     """
     candidate = space.candidate(x)
     sequences, context = 0.0, 0.0
@@ -276,18 +418,25 @@ def _along_the_valley(comparison: Comparison, space: Space, x: Vector) -> list[V
         context = max(context, float((busy_s * held).sum()) / span_s)
     if sequences <= 0 or context <= 0:
         return []
-    whole_s = candidate.sequence_s * sequences + candidate.context_s * context
-    both = {"sequence_s", "context_s"} <= set(space.free)
-    return [
-        space.point(
-            replace(
-                candidate,
-                sequence_s=whole_s * (1 - share) / sequences,
-                context_s=whole_s * share / context,
+    if not {"sequence_s", "context_s"} <= set(space.free):
+        return []
+    rest_s = candidate.sequence_s * sequences + candidate.context_s * context
+    whole_s = candidate.iteration_s + rest_s
+    points = []
+    for iteration_s in [share * whole_s for share in iterations] or [candidate.iteration_s]:
+        shared_s = whole_s - iteration_s
+        points += [
+            space.point(
+                replace(
+                    candidate,
+                    iteration_s=iteration_s,
+                    sequence_s=shared_s * (1 - share) / sequences,
+                    context_s=shared_s * share / context,
+                )
             )
-        )
-        for share in ((0.15, 0.4, 0.65, 0.9) if both else ())
-    ]
+            for share in CONTEXT_SHARES
+        ]
+    return points
 
 
 def search_near(

@@ -101,15 +101,11 @@ def limits_written(made: Calibration) -> tuple[int, int, int | None]:
     """
     candidate = made.candidate
 
-    def reached(name: str) -> bool:
-        interval = made.intervals.get(name)
-        return interval is None or interval.reached
-
     sequences = candidate.max_sequences
-    if not reached("max_sequences"):
+    if "max_sequences" in made.unmet:
         sequences = max(DEFAULT_MAX_SEQUENCES, made.reach.sequences)
-    budget = candidate.token_budget if reached("token_budget") else DEFAULT_TOKEN_BUDGET
-    kv = candidate.kv_tokens if reached("kv_tokens") else None
+    budget = DEFAULT_TOKEN_BUDGET if "token_budget" in made.unmet else candidate.token_budget
+    kv = None if "kv_tokens" in made.unmet else candidate.kv_tokens
     return sequences, max(budget, sequences), kv
 
 
