@@ -287,10 +287,10 @@ def _busiest_day(made: Recommendation) -> dict[str, Any]:
 
 
 def _load_by_hour(made: Recommendation) -> dict[str, Any]:
-    """Return the load of each hour of the week, where the log has a date and spans two days; else nothing."""
+    """Return the load of each hour of the week; None where the log has no date or spans less than two days."""
     loads = load_by_hour_of_week(made.trace)
     if loads is None:
-        return {}
+        return {"load_by_hour_of_week": None}
     known = [None if np.isnan(load) else float(load) for load in loads]
     return {"load_by_hour_of_week": known}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from planner.bench import Bench
 from planner.experiment import Experiment, Range
@@ -72,19 +73,23 @@ def break_even(
     by_token = usd / (trace.span_s / 3600) * HOURS_PER_MONTH
     load = trace.total_tokens / trace.span_s
     affordable = REQUESTS_TO_SIMULATE / (len(trace) * TRIALS / 2)
-    rows = []
-    spent = 0.0
-    for volume in VOLUMES:
+    others = [volume for volume in VOLUMES if volume != 1.0]
+    spent = accumulate(others)
+    tried = [v for v, so_far in zip(others, spent, strict=True) if so_far <= affordable]
+    # The largest first, so that no thread is left alone with it.
+    volumes = sorted([1.0, *tried], reverse=True)
+
+    def cheapest(volume: float) -> tuple[Range | None, float | None]:
         if volume == 1.0:
-            size: Range | None = chosen
-            cost: float | None = usd_per_month
-        else:
-            spent += volume
-            if spent > affordable:
-                continue
-            size, cost = _cheapest(experiment, jury.futures[-1], volume, bench)
-        rows.append(Volume(volume, load * volume, size, cost, by_token * volume))
-    return rows
+            return chosen, usd_per_month
+        return _cheapest(experiment, jury.futures[-1], volume, bench)
+
+    found = zip(volumes, bench.mapper(cheapest, volumes), strict=True)
+    rows = [
+        Volume(volume, load * volume, size, cost, by_token * volume)
+        for volume, (size, cost) in found
+    ]
+    return sorted(rows, key=lambda row: row.volume)
 
 
 def _cheapest(

@@ -78,7 +78,7 @@ def why(trial: Trial, chosen: Trial, objective: Objective) -> str:
     """Return in a few words why a range is not the answer, or that it is."""
     if trial.verdict.worst is not None:
         missed = miss_text(trial.verdict.worst, objective)
-        return missed if trial.tried == 1 else f"{missed}; fails in {futures_text(trial)}"
+        return missed if trial.tried == 1 else f"fails in {futures_text(trial)}, with {missed}"
     if trial is chosen:
         return "the cheapest that keeps the promise"
     return f"keeps the promise, costs {'the same' if trial.cost == chosen.cost else 'more'}"
@@ -216,7 +216,7 @@ def reasons(
     if cheaper is not None:
         lines.append(
             f"The next cheaper, {numbers.amount(offer.capacity(cheaper.trial.min_chunks, cheaper.trial.max_chunks))}, "
-            f"fails{_in_futures(cheaper.trial)}: {miss_text(cheaper.miss, objective)}, most of it from {cheaper.when}."
+            f"fails{_in_futures(cheaper.trial)}, with {miss_text(cheaper.miss, objective)}, most of it from {cheaper.when}."
         )
     lines.append(f"{found.note[0].upper()}{found.note[1:]}.")
     return lines

@@ -245,6 +245,7 @@ def recommend(
             nothing.
         ScenarioError: the endpoint cannot be simulated.
     """
+    _require_kinds(traffic, offer, objective)
     objective = objective or Objective.default()
     if futures is None:
         futures = DEFAULT_FUTURES if _can_be_resampled(traffic) else 1
@@ -289,6 +290,21 @@ def recommend(
 
 
 MOST_FUTURES = 10_000
+
+
+def _require_kinds(traffic: object, offer: object, objective: object) -> None:
+    """Say what was meant where something else is handed over, as happens in a notebook.
+
+    Raises:
+        TypeError: traffic, offer or objective is of another kind; the text says how to make one.
+    """
+    for name, value, kinds, remedy in (
+        ("traffic", traffic, (Trace, Description), "load_trace(PATH) or load_description(PATH)"),
+        ("offer", offer, (Offer,), 'make_offer("NAME:VERSION")'),
+        ("objective", objective, (Objective, type(None)), 'Objective((Limit("ttft", 95, 2.0),))'),
+    ):
+        if not isinstance(value, kinds):
+            raise TypeError(f"{name} is {type(value).__name__}; give {remedy}")
 
 
 def _can_be_resampled(traffic: Trace | Description) -> bool:

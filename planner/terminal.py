@@ -167,7 +167,7 @@ def _safer_sentences(report: reports.Report) -> list[str]:
     price = (
         f"{numbers.usd(safer.usd_per_month)} a month"
         if safer.usd_per_month is not None
-        else f"{numbers.count(safer.chunk_hours)} hours"
+        else sentences.hours(safer.chunk_hours, safer.capacity)
     )
     return [f"The next safer, {numbers.amount(safer.capacity)}, costs {price}: {safer.why}."]
 
@@ -194,9 +194,14 @@ def _ranges(report: reports.Report, width: int) -> list[Line]:
     groups = _folded(report.ranges_by_cost())
     shown = _around_chosen(groups)
     n_shown = sum(map(len, shown))
-    title = "ranges tried"
+    notes = []
     if n_shown < len(report.ranges):
-        title += f" ({n_shown} of {len(report.ranges)}, around the answer)"
+        notes.append(f"{n_shown} of {len(report.ranges)}, around the answer")
+    if (report.promise.futures or 1) > 1:
+        notes.append(
+            "figures of the first futures, which all were run in; those above are of fresh ones"
+        )
+    title = f"ranges tried ({'; '.join(notes)})" if notes else "ranges tried"
     money = report.has_money()
     hours = "step-hours" if isinstance(report.decision.capacity, ModelUnits) else "chunk-hours"
     header = ["  range", "a month" if money else hours, "TTFT p50", "p95", "p99", "E2E p95"]

@@ -84,25 +84,29 @@ def compare_to_current(report: Report) -> list[Change] | None:
     now = next((row for row in report.baselines if row.name == CURRENT and row.capacity), None)
     if now is None or now.capacity is None:
         return None
-    cost, capacity = report.cost, report.decision.capacity
+    # What runs now was judged on the futures of the search, so the answer is taken from there too: like with like.
+    capacity = report.decision.capacity
+    then = next((row for row in report.ranges if row.chosen), None)
+    if then is None:
+        return None
     return [
         Change("Range", numbers.amount(now.capacity), numbers.amount(capacity)),
         Change("Throughput", numbers.throughput(now.capacity), numbers.throughput(capacity)),
         Change(
             "Cost a month",
             numbers.usd(now.usd_per_month),
-            numbers.usd(cost.usd_per_month),
-            _apart(now.usd_per_month, cost.usd_per_month),
+            numbers.usd(then.usd_per_month),
+            _apart(now.usd_per_month, then.usd_per_month),
         ),
         Change(
             "Requests within all limits",
             numbers.percent(now.attainment_fraction),
-            numbers.percent(report.promise.attainment_fraction),
+            numbers.percent(then.attainment_fraction),
         ),
         Change(
             "Refused",
             numbers.percent(now.refused_fraction),
-            numbers.percent(sentences.refused_fraction(report)),
+            numbers.percent(then.refused_fraction),
         ),
     ]
 

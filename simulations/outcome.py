@@ -48,6 +48,8 @@ class Limit:
             raise ObjectiveError(
                 f"percentile of {self.metric} is {self.percentile}; must be 1..100"
             )
+        if not isinstance(self.seconds, int | float):
+            raise ObjectiveError(f"{self.key} is {self.seconds!r}; must be a number of seconds")
         if to_ticks(self.seconds, name=self.key) < 1:
             raise ObjectiveError(f"{self.key} is {self.seconds}; must be > 0")
 

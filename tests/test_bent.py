@@ -550,14 +550,14 @@ def test_a_delta_table_is_refused(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-def test_milliseconds_that_are_taken_for_seconds_are_said(tmp_path: Path) -> None:
+def test_milliseconds_are_never_taken_for_seconds_in_silence(tmp_path: Path) -> None:
     path = tmp_path / "sent"
     path.write_text("t,i,o\n1772366400000,1,1\n1772366400500,1,1\n")
     columns = parse_columns("arrival=t,input=i,output=o")
-    assert read(path, columns=columns).notes[1] == (
-        "'t', read as a number of s, is beyond the year 5000 if it counts from 1970: if it is in a finer "
-        "unit, give --time-unit ms, us or ns"
-    )
+    beyond = "'t', read as a number of s, is beyond the year 5000 if it counts from 1970"
+    with pytest.raises(TraceError, match=f"{beyond}; give --time-unit ms, us or ns, or s if"):
+        read(path, columns=columns)
+    assert read(path, columns=columns, time_unit="s").notes[0] == beyond
     assert read(path, columns=columns, time_unit="ms").trace.span_s == 0.5
 
 

@@ -288,7 +288,7 @@ RECOMMENDED  1 to 3 chunks  (1,200 to 3,600 tokens/s)
 
 - A fixed 3 chunks is the smallest fixed size that keeps the promise; letting it scale saves 44.3 % of the
   chunk-hours.
-- The next cheaper, 1 to 2 chunks, fails: 78.2 % within TTFT 2 s, 95 % promised, most of it from 15 min after the
+- The next cheaper, 1 to 2 chunks, fails, with 78.2 % within TTFT 2 s, 95 % promised, most of it from 15 min after the
   start, with a minute of 3.3 times the mean load.
 - Every range up to 5 chunks was tried or costs more.
 - The next safer, 2 to 3 chunks, costs USD 6,489 a month: 100 % of requests keep every limit, 99.956 % with the

@@ -176,6 +176,7 @@ def backtest(
     from planner.backtesting import backtest as walk_forward
     from planner.backtesting import backtest_data
     from planner.quantities import parse_duration
+    from reports import numbers
     from simulations.trace import Trace
     from simulations.traffic import generate as generate_traffic
 
@@ -208,7 +209,11 @@ def backtest(
     if as_json:
         terminal.show_text(text)
     else:
-        terminal_backtest.show_backtest(f"{workload}: {trace!r}", made)
+        terminal_backtest.show_backtest(
+            f"{workload}: {numbers.counted(len(trace), 'request')} in {numbers.duration(trace.span_s)} "
+            f"({source.format})",
+            made,
+        )
         beyond = question.range_warnings(model, offer, trace)
         terminal.show_lines([*source.notes, *beyond, *offer.warnings], mark="!")
         if out is not None:

@@ -18,7 +18,8 @@ from simulations.capacity import ModelUnits
 def judge_model(wish: Wish, model: Eligibility | None) -> tuple[list[str], list[str]]:
     """Return what forbids this capacity on this model, and what to know of it."""
     if model is None:
-        return [], [f"the workspace was not asked for the chunk of {wish.model}: not permitted"]
+        why = "its version is not known" if wish.model_version is None else "not permitted"
+        return [], [f"the workspace was not asked for the chunk of {wish.model}: {why}"]
     named = f"{model.model} version {model.version}"
     capacity = wish.capacity
     if isinstance(capacity, ModelUnits):

@@ -387,10 +387,14 @@ def _cells(table: Table, layout: Layout, unit_clock: Clock | None) -> tuple[Cell
     elif unit_clock is None and layout.unit_note is not None:
         notes.append(layout.unit_note)
     if not clock.has_date and zero > FAR_S * TICKS_PER_S:
-        notes.append(
-            f"{arrival}, read as {clock.must_be}, is beyond the year 5000 if it counts from 1970: if "
-            "it is in a finer unit, give --time-unit ms, us or ns"
+        finer = (
+            f"{arrival}, read as {clock.must_be}, is beyond the year 5000 if it counts from 1970"
         )
+        if unit_clock is None:
+            raise TraceError(
+                f"{finer}; give --time-unit ms, us or ns, or s if it counts from another day"
+            )
+        notes.append(finer)
     cells = Cells(
         arrival_cell,
         input_cell,
