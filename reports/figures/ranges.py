@@ -50,7 +50,7 @@ def map_of_ranges(
     money: bool = True,
     width_in: float = WIDE_IN,
 ) -> Figure:
-    """Return ranges as cells, minimum upwards and maximum to the right, darker for dearer.
+    """Return ranges as cells, minimum upwards and maximum to the right, stronger for dearer.
 
     Blue keeps the promise; vermilion with a cross does not, so that colour is not needed to tell them apart.
 
@@ -116,7 +116,7 @@ def map_of_ranges(
             axes.add_patch(Rectangle((x[chosen] + 0.03, y[chosen] + 0.03), 0.94, 0.94, **look))
             handles.append(Patch(**look, label="chosen" if keeps[chosen] else "nearest"))
         unit = "USD a month" if money else "chunk-hours"
-        title = f"minimum, chunks; darker: more {unit}" if wide else f"minimum; darker: more {unit}"
+        title = f"minimum, chunks; stronger: more {unit}" if wide else f"minimum; stronger: more {unit}"
         write_head(axes, title, handles, wide=wide)
         return figure
 

@@ -23,7 +23,7 @@ DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 def load_by_hour_of_week(loads: Values, *, width_in: float = WIDE_IN) -> Figure:
-    """Return a load for each hour of the week as a map: a row for each day, darker for more.
+    """Return a load for each hour of the week as a map: a row for each day, stronger for more.
 
     Args:
         loads: from Monday 00:00 [168]; None for an hour never seen, which stays without colour.
