@@ -116,7 +116,9 @@ def map_of_ranges(
             axes.add_patch(Rectangle((x[chosen] + 0.03, y[chosen] + 0.03), 0.94, 0.94, **look))
             handles.append(Patch(**look, label="chosen" if keeps[chosen] else "nearest"))
         unit = "USD a month" if money else "chunk-hours"
-        title = f"minimum, chunks; stronger: more {unit}" if wide else f"minimum; stronger: more {unit}"
+        title = (
+            f"minimum, chunks; stronger: more {unit}" if wide else f"minimum; stronger: more {unit}"
+        )
         write_head(axes, title, handles, wide=wide)
         return figure
 
