@@ -123,6 +123,7 @@ class State(NamedTuple):
     endpoint: Any  # ENDPOINT[1]
     chunks: Any  # CHUNK[slot]
     events: Any  # int64[2 * slot], a tournament: the tick at which a chunk's jump or start ends
+    first: Any  # int32[2 * slot], beside it: the chunk whose tick that is
     load: (
         Any  # int64[2 * slot], a tournament: outstanding requests, plus NOT_READY, before the chunk
     )
@@ -185,7 +186,7 @@ backoff_wait = _law.backoff_wait
 
 # --- tournaments: a number per chunk, and which chunk has the least ------------------------------
 #
-# The numbers of `slots` chunks (a power of two) stand in the second half of an array; before them, at i,
+# The numbers of the chunks, as many as a power of two, stand in the second half of an array; before them, at i,
 # stands the lesser of those at 2 i and 2 i + 1. So the least is at 1, and a change costs a few steps
 # whatever the number of chunks.
 
@@ -208,13 +209,28 @@ def _set_number(tournament, c, number):
 
 
 @_part
-def _first_with_least(tournament):
-    """The chunk with the least number, the lowest index on ties."""
-    half = len(tournament) >> 1
-    i = 1
-    while i < half:
-        i = 2 * i + (tournament[2 * i] != tournament[1])
-    return i - half
+def _event(st, c):
+    """The tick at which a chunk's jump or start ends."""
+    return _number(st.events, c)
+
+
+@_part
+def _set_event(st, c, tick):
+    """The same as `_set_number`, with the chunk that is first beside the tick: the lowest index on ties."""
+    i = (len(st.events) >> 1) + c
+    st.events[i] = tick
+    first = np.int64(c)
+    while i > 1:
+        other_tick = st.events[i ^ 1]
+        other = np.int64(st.first[i ^ 1])
+        goes_before = other_tick < tick or (other_tick == tick and other < first)
+        tick = other_tick if goes_before else tick
+        first = other if goes_before else first
+        i >>= 1
+        if st.events[i] == tick and st.first[i] == first:
+            break
+        st.events[i] = tick
+        st.first[i] = first
 
 
 @_part
@@ -292,7 +308,7 @@ def _remove_decoder(st, c, i):
 @_part
 def _plan_start(st, c):
     chunk = st.chunks[c]
-    if chunk.planned == 0 and _number(st.events, c) == NEVER:
+    if chunk.planned == 0 and _event(st, c) == NEVER:
         chunk.planned = 1
         st.planned[st.endpoint[0].planned] = c
         st.endpoint[0].planned += 1
@@ -312,7 +328,7 @@ def _take(st, rules, c, request, now):
         return
     chunk.waiting_head = request
     chunk.waiting_tail = request
-    if _number(st.events, c) == NEVER:
+    if _event(st, c) == NEVER:
         _plan_start(st, c)
     elif chunk.jump_kind == DECODE and chunk.decoding < rules.max_sequences:
         k = first_boundary(chunk.first_ticks, chunk.growth_ticks, now - chunk.jump_start)
@@ -321,7 +337,7 @@ def _take(st, rules, c, request, now):
             if used + st.input[request] <= rules.kv_tokens:
                 chunk.jump_iterations = k
                 end = chunk.jump_start + decode_ticks(chunk.first_ticks, chunk.growth_ticks, k)
-                _set_number(st.events, c, end)
+                _set_event(st, c, end)
 
 
 @_part
@@ -415,7 +431,7 @@ def _start_iteration(st, rules, c, now):
     chunk.growth_ticks = rules.context_ticks * decoding
     chunk.jump_start = now
     end = now + decode_ticks(chunk.first_ticks, chunk.growth_ticks, chunk.jump_iterations)
-    _set_number(st.events, c, end)
+    _set_event(st, c, end)
 
 
 @_part
@@ -449,7 +465,7 @@ def _jump_one_prompt(st, rules, c, now, rest, budget):
     chunk.jump_start = now
     growth_ticks = rules.context_ticks * chunk.decoding
     end = now + decode_ticks(first_ticks, growth_ticks, k) + attention_ticks
-    _set_number(st.events, c, end)
+    _set_event(st, c, end)
 
 
 @_part
@@ -732,7 +748,7 @@ def _launch(st, now, ready_tick):
     chunk.iterations = 0
     chunk.admissions = 0
     _add_load(st, c, NOT_READY - _load(st, c))
-    _set_number(st.events, c, ready_tick)
+    _set_event(st, c, ready_tick)
     launch = st.launches[endpoint.launches]
     launch.chunk = c
     launch.started_ticks = now
@@ -758,7 +774,7 @@ def _become_ready(st, rules, c, now):
     """Let a chunk take requests; with queues at chunks, the first one ready takes over all that wait."""
     endpoint = st.endpoint[0]
     st.chunks[c].state = READY
-    _set_number(st.events, c, NEVER)
+    _set_event(st, c, NEVER)
     _add_load(st, c, -NOT_READY)
     endpoint.starting -= 1
     endpoint.ready += 1
@@ -772,7 +788,7 @@ def _release(st, c, now):
     """Give a chunk back; its index is free again."""
     endpoint = st.endpoint[0]
     st.chunks[c].state = FREE
-    _set_number(st.events, c, NEVER)
+    _set_event(st, c, NEVER)
     _add_load(st, c, 2 * NOT_READY - _load(st, c))
     st.launches[st.chunks[c].launch].released_ticks = now
     while endpoint.slots > 1 and st.chunks[endpoint.slots - 1].state == FREE:
@@ -836,8 +852,8 @@ def _loop(st, rules):
         # 1. iterations end, 2. chunks become ready
         becoming_ready = 0
         while st.events[1] == now:
-            c = _first_with_least(st.events)
-            _set_number(st.events, c, NEVER)
+            c = np.int64(st.first[1])
+            _set_event(st, c, NEVER)
             if st.chunks[c].state == STARTING:
                 # From the end: there is room for the largest number of chunks beyond those in use.
                 becoming_ready += 1
@@ -1014,17 +1030,19 @@ def _ran(state: State, rules: Rules) -> State:
 def _blank(trace: Trace, rules: Rules, allowed: Allowance) -> State:
     n = len(trace)
     width = min(rules.max_sequences, n)
-    slots = rules.start_chunks + 2 * rules.max_chunks
+    slots = _power_of_two(rules.start_chunks + rules.max_chunks)
     requests = np.zeros(n, REQUEST)
     requests["chunk"] = NO_CHUNK
     requests["accepted_ticks"] = NEVER
     requests["first_token_ticks"] = NEVER
+    events = _tournament(np.full(slots, NEVER, np.int64))
     endpoint = np.zeros(1, ENDPOINT)
     endpoint["most_refused"] = allowed.most_refused
     return State(
         endpoint=endpoint,
         chunks=np.zeros(slots, CHUNK),
-        events=_tournament(np.full(slots, NEVER, np.int64)),
+        events=events,
+        first=_first(events),
         load=_tournament(_idle(slots)),
         planned=np.zeros(slots, np.int64),
         finish=np.zeros((slots, width), np.int64),
@@ -1054,7 +1072,8 @@ def _blank(trace: Trace, rules: Rules, allowed: Allowance) -> State:
 
 def _enlarged(state: State, rules: Rules) -> State:
     """Return the same state with room for more chunks and launches."""
-    slots, launches = len(state.chunks) + 2 * rules.max_chunks, 2 * len(state.launches)
+    slots = _power_of_two(len(state.chunks) + rules.max_chunks)
+    launches = 2 * len(state.launches)
     changed = {}
     for name in (
         "chunks",
@@ -1074,7 +1093,7 @@ def _enlarged(state: State, rules: Rules) -> State:
         old = getattr(state, name)
         old = old[len(old) // 2 :][: len(state.chunks)]
         changed[name] = _tournament(np.concatenate([old, blank[len(old) :]]))
-    return state._replace(**changed)
+    return state._replace(first=_first(changed["events"]), **changed)
 
 
 def _idle(slots: int) -> npt.NDArray[np.int64]:
@@ -1084,12 +1103,25 @@ def _idle(slots: int) -> npt.NDArray[np.int64]:
 
 def _tournament(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return a tournament of these numbers."""
-    half = 1 << (len(numbers) - 1).bit_length()
-    made = np.full(2 * half, np.iinfo(np.int64).max)
-    made[half : half + len(numbers)] = numbers
+    half = len(numbers)
+    made = np.concatenate([numbers, numbers])
     for i in range(half - 1, 0, -1):
         made[i] = min(made[2 * i], made[2 * i + 1])
     return made
+
+
+def _first(tournament: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+    """Return which chunk has each number of a tournament, the lowest index on ties."""
+    half = len(tournament) // 2
+    chunks = np.arange(-half, half, dtype=np.int32)
+    for i in range(half - 1, 0, -1):
+        chunks[i] = chunks[2 * i + (tournament[2 * i] > tournament[2 * i + 1])]
+    return chunks
+
+
+def _power_of_two(at_least: int) -> int:
+    """Return the smallest power of two that is not below a number, which is >= 1."""
+    return 1 << (at_least - 1).bit_length()
 
 
 def is_compiled() -> bool:
