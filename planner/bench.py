@@ -71,10 +71,11 @@ class Bench:
     _failed: dict[Range, set[int]] = field(default_factory=dict)
     _rejected: dict[Range, Evidence] = field(default_factory=dict)
     _facing: set[int] = field(default_factory=set)
+    _ordered: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.experiment = self.experiment.settled()
-        self._facing.update(self._likely_hardest())
+        self._ordered.extend(self._by_load())
 
     @property
     def offer(self) -> Offer:
@@ -129,7 +130,7 @@ class Bench:
     def confirm(self, size: Range) -> Trial:
         """Try a range in every future of the search; those where it fails are faced by every other range."""
         self.look(size, self._hardest, enough=self.allowed)
-        self.look(size, self.screening, enough=self.allowed, batch=CONFIRMED_AT_ONCE)
+        self.look(size, self._ordered, enough=self.allowed, batch=CONFIRMED_AT_ONCE)
         trial = self.trial(size)
         self._facing.update(trial.evidence.failing)
         return trial
@@ -272,26 +273,24 @@ class Bench:
             1, math.ceil(load / saturated_tokens_per_s(service, served_shape(trace, service)))
         )
 
-    def _likely_hardest(self) -> set[int]:
-        """Return the futures in which the load is highest where the promise is tightest.
+    def _by_load(self) -> list[int]:
+        """Return the futures of the search, those first in which the load is highest where the promise is tightest.
 
         A guess that only decides what is run first: how busy is the minute beyond which the requests lie
-        that each part of the promise leaves out.
+        that each part of the promise leaves out. Those busiest for any part are faced by every range.
         """
         if self.n_futures <= COMMON_FUTURES + self.allowed:
-            return set(self.screening)
-        shares = self._kept_shares
+            self._facing.update(self.screening)
+            return list(self.screening)
         loads = list(
             self.mapper(
-                lambda f: _busy_loads(self.experiment.futures.draw(f), shares), self.screening
+                lambda f: _busy_loads(self.experiment.futures.draw(f), self._kept_shares),
+                self.screening,
             )
         )
-        n_hardest = self.allowed + 1
-        return {
-            future
-            for place in range(len(shares))
-            for future in sorted(self.screening, key=lambda f: (-loads[f][place], f))[:n_hardest]
-        }
+        places = np.argsort(np.argsort(-np.array(loads), axis=0, kind="stable"), axis=0).min(axis=1)
+        self._facing.update(np.flatnonzero(places <= self.allowed).tolist())
+        return [int(future) for future in np.argsort(places, kind="stable")]
 
     @property
     def _kept_shares(self) -> list[float]:
@@ -303,7 +302,7 @@ class Bench:
     def _hardest(self) -> list[int]:
         """The futures that every range must face, those first in which most ranges failed so far."""
         failed = Counter(future for futures in self._failed.values() for future in futures)
-        return sorted(self._facing, key=lambda future: (-failed[future], future))
+        return sorted(self._facing, key=lambda f: (-failed[f], self._ordered.index(f)))
 
     def _note(self, size: Range, future: int, verdict: Verdict) -> None:
         self._judged.setdefault(size, {})[future] = verdict

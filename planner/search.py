@@ -281,10 +281,17 @@ def _walk_staircase(hunt: _Hunt, fixed: int, space: int, max_trials: int) -> Non
             or hunt.ruled_out(hunt.lowest, high)
         ):
             return
-        failing = hunt.lowest - 1
         if not hunt.holds(low - 1, high):
             continue
         low -= 1
+        # A step in the maximum seldom buys many in the minimum, so the next few are tried first.
+        step, failing = 1, hunt.lowest - 1
+        while low > hunt.lowest:
+            lower = max(hunt.lowest, low - step)
+            if not hunt.holds(lower, high):
+                failing = lower
+                break
+            low, step = lower, 2 * step
         while low - failing > 1:
             middle = (low + failing) // 2
             if hunt.holds(middle, high):

@@ -161,7 +161,6 @@ def test_the_answer_scales_and_is_the_cheapest_of_all_tried():
         [2, 2, False, False, "78.2 % within TTFT 2 s, 95 % promised"],
         [2, 3, False, True, "keeps the promise, costs more"],
         [3, 3, False, True, "keeps the promise, costs more"],
-        [4, 4, False, True, "keeps the promise, costs more"],
     ]
 
 
