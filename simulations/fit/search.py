@@ -400,7 +400,9 @@ def follow_schedule(posterior: Posterior, x: Vector, best: float) -> tuple[Vecto
     are linear in the times; the solution is simulated, in parts of the way where the whole is too far, and solved again.
     """
     comparison, space = posterior.comparison, posterior.space
-    if not all(isinstance(p.measurement, MeasuredRun) and p.run.chunks == 1 for p in comparison.parts):
+    if not all(
+        isinstance(p.measurement, MeasuredRun) and p.run.chunks == 1 for p in comparison.parts
+    ):
         return x, best
     free = np.array([name not in LIMITS for name in space.free])
     for _ in range(SOLUTIONS):
