@@ -2,7 +2,7 @@
 
 A range is run in as many futures as it takes to know its verdict: first in a few that every range sees, then
 in those where others failed, and no further once too many failed. Only in the first is it measured; in the
-others it is judged alone, and where it failed before a run stops once its verdict is certain. What was run is remembered, so that
+others it is judged alone, and a run stops once its verdict is certain. What was run is remembered, so that
 asking again costs nothing and nothing depends on the order of asking or on the number of threads.
 """
 
@@ -37,11 +37,13 @@ COMMON_FUTURES = 2
 """Futures in which every range is run; their mean cost ranks the ranges (assumed: on the same traffic costs
 differ little from future to future)."""
 
-REQUESTS_FOR_ALL = 40_000_000
+REQUESTS_FOR_ALL = 10_000_000
 """Where all futures together are longer than this, what stands beside the answer is run in some (assumed)."""
 
 BATCH = 2
-"""Futures run at the least between two looks at a verdict."""
+CONFIRMED_AT_ONCE = 8
+"""Futures run at the least between two looks at a verdict: while a range is searched for, and once it will
+hardly fail any more. Fixed, so that what is run does not depend on threads; even, so that few of them wait."""
 
 
 @dataclass
@@ -116,8 +118,7 @@ class Bench:
         if self.progress:
             self.progress(f"{min_chunks}..{max_chunks}", len(self._seen))
         size = (min_chunks, max_chunks)
-        self.measure(size, self.common)
-        self.look(size, self._hardest, enough=self.allowed)
+        self.look(size, self._hardest, enough=self.allowed, measured=self.common)
         return self.trial(size)
 
     def tell(self) -> None:
@@ -128,7 +129,7 @@ class Bench:
     def confirm(self, size: Range) -> Trial:
         """Try a range in every future of the search; those where it fails are faced by every other range."""
         self.look(size, self._hardest, enough=self.allowed)
-        self.look(size, self.screening, enough=self.allowed)
+        self.look(size, self.screening, enough=self.allowed, batch=CONFIRMED_AT_ONCE)
         trial = self.trial(size)
         self._facing.update(trial.evidence.failing)
         return trial
@@ -143,7 +144,8 @@ class Bench:
             failures = len(Evidence(seen, self.objective).failing)
             if failures > self.allowed:
                 break
-            batch = futures[len(seen) : len(seen) + max(self.allowed + 1 - failures, BATCH)]
+            n = max(self.allowed + 1 - failures, CONFIRMED_AT_ONCE)
+            batch = futures[len(seen) : len(seen) + n]
             self.n_runs += len(batch)
             made = self.mapper(lambda future: self.experiment.outcome(size, future), batch)
             seen.update(zip(batch, made, strict=True))
@@ -152,34 +154,67 @@ class Bench:
             self._rejected[size] = evidence
         return evidence
 
-    def look(self, size: Range, futures: Sequence[int], *, enough: int) -> None:
-        """Judge a range in some futures, as far as it was not; stop where more failed than are enough."""
-        judged = self._judged.setdefault(size, {})
-        missing = [future for future in futures if future not in judged]
-        # What is missed is told of the common futures, where it fails there.
-        stop = any(future in judged and not judged[future].holds for future in self.common)
-        while missing:
+    def look(
+        self,
+        size: Range,
+        futures: Sequence[int],
+        *,
+        enough: int,
+        batch: int = BATCH,
+        measured: Sequence[int] = (),
+    ) -> None:
+        """Judge a range in some futures, as far as it was not; stop where more failed than are enough.
+
+        Args:
+            batch: futures run at the least between two looks at the verdict.
+            measured: futures to be run to the end beside the first of them.
+        """
+        whole = self._unmeasured(size, measured)
+        known = self._judged.setdefault(size, {}).keys() | set(whole)
+        missing = [future for future in futures if future not in known]
+        while whole or missing:
             # As many as it takes for the worst verdict: what is run does not depend on threads.
             n = enough + 1 - self._failures(size)
-            if n <= 0:
+            n = max(n, batch) if n > 0 else 0
+            if not whole and not n:
                 break
-            batch, missing = missing[: max(n, BATCH)], missing[max(n, BATCH) :]
-            self.n_runs += len(batch)
-            made = self.mapper(
-                lambda future: self.experiment.verdict(size, future, stop=stop), batch
-            )
-            for future, verdict in zip(batch, made, strict=True):
-                self._note(size, future, verdict)
+            self._run(size, whole, missing[:n])
+            whole, missing = [], missing[n:]
+        self._tell_a_miss(size, enough)
 
     def measure(self, size: Range, futures: Sequence[int]) -> None:
         """Run a range in some futures to the end, as far as it was not."""
+        self._run(size, self._unmeasured(size, futures), [])
+
+    def _unmeasured(self, size: Range, futures: Sequence[int]) -> list[int]:
         seen = self._seen.setdefault(size, {})
-        missing = [future for future in futures if future not in seen]
-        self.n_runs += len(missing)
-        made = self.mapper(lambda future: self.experiment.outcome(size, future), missing)
-        for future, outcome in zip(missing, made, strict=True):
-            seen[future] = outcome
-            self._note(size, future, self.objective.judge(outcome))
+        return [future for future in futures if future not in seen]
+
+    def _run(self, size: Range, whole: Sequence[int], judged: Sequence[int]) -> None:
+        """Run a range in some futures to the end, and in others until it is certain whether it holds; all at once."""
+        self.n_runs += len(whole) + len(judged)
+
+        def run(task: tuple[int, bool]) -> Outcome | Verdict:
+            future, to_the_end = task
+            if to_the_end:
+                return self.experiment.outcome(size, future)
+            return self.experiment.verdict(size, future, stop=True)
+
+        tasks = [(future, True) for future in whole] + [(future, False) for future in judged]
+        for (future, _), made in zip(tasks, self.mapper(run, tasks), strict=True):
+            if isinstance(made, Outcome):
+                self._seen[size][future] = made
+                made = self.objective.judge(made)
+            self._note(size, future, made)
+
+    def _tell_a_miss(self, size: Range, enough: int) -> None:
+        """Run a range that fails to the end where it does, if it is not known anywhere what it misses."""
+        judged = self._judged[size]
+        failing = [future for future, verdict in judged.items() if not verdict.holds]
+        if len(failing) > enough and not any(judged[future].misses for future in failing):
+            future = failing[0]
+            self.n_runs += 1
+            self._note(size, future, self.experiment.verdict(size, future, stop=False))
 
     def completed(self, trial: Trial) -> Trial:
         """Return a trial with the outcomes of all futures that its range was tried in."""
@@ -228,10 +263,11 @@ class Bench:
         spans = [self.experiment.futures.draw(future).span_ticks for future in self.common]
         return float(min_chunks * min(spans)) * (1 - 1e-12)
 
-    def offered_chunks(self) -> int:
-        """Return the chunks that the mean load asks for, at what one can do at the trace's mean shape."""
+    def likely_chunks(self) -> int:
+        """Return a guess at the fixed size that is enough, >= 1: what the busy minutes of the recording ask for."""
         service, trace = self.base.service, self.experiment.recorded
-        load = served_tokens_per_s(trace, service)
+        busy = max(_busy_loads(trace, self._kept_shares)) / 60
+        load = max(busy, served_tokens_per_s(trace, service))
         return max(
             1, math.ceil(load / saturated_tokens_per_s(service, served_shape(trace, service)))
         )
@@ -244,8 +280,7 @@ class Bench:
         """
         if self.n_futures <= COMMON_FUTURES + self.allowed:
             return set(self.screening)
-        kept = {limit.percentile / 100 for limit in self.objective.limits}
-        shares = sorted(kept | {1 - self.objective.max_refused_fraction})
+        shares = self._kept_shares
         loads = list(
             self.mapper(
                 lambda f: _busy_loads(self.experiment.futures.draw(f), shares), self.screening
@@ -257,6 +292,12 @@ class Bench:
             for place in range(len(shares))
             for future in sorted(self.screening, key=lambda f: (-loads[f][place], f))[:n_hardest]
         }
+
+    @property
+    def _kept_shares(self) -> list[float]:
+        """The shares of requests for which parts of the promise must be kept."""
+        kept = {limit.percentile / 100 for limit in self.objective.limits}
+        return sorted(kept | {1 - self.objective.max_refused_fraction})
 
     @property
     def _hardest(self) -> list[int]:

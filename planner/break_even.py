@@ -7,7 +7,7 @@ the token goes straight with the volume.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -50,10 +50,10 @@ class Volume:
 
 def break_even(
     bench: Bench, jury: Jury, chosen: Range, usd_per_month: float | None
-) -> list[Volume]:
-    """Return the cost of provisioned capacity and of paying by the token at several volumes.
+) -> Iterator[Volume]:
+    """Begin to find the cost of provisioned capacity and of paying by the token at several volumes.
 
-    Empty where a price is not known.
+    The bench's threads begin at once; what comes out is waited for. Nothing where a price is not known.
 
     Args:
         bench: what was recommended on.
@@ -69,7 +69,7 @@ def break_even(
         price=price,
     )
     if usd is None or usd_per_month is None or price.usd_per_chunk_hour is None:
-        return []
+        return iter(())
     by_token = usd / (trace.span_s / 3600) * HOURS_PER_MONTH
     load = trace.total_tokens / trace.span_s
     affordable = REQUESTS_TO_SIMULATE / (len(trace) * TRIALS / 2)
@@ -79,30 +79,33 @@ def break_even(
     # The largest first, so that no thread is left alone with it.
     volumes = sorted([1.0, *tried], reverse=True)
 
-    def cheapest(volume: float) -> tuple[Range | None, float | None]:
-        if volume == 1.0:
-            return chosen, usd_per_month
-        return _cheapest(experiment, jury.futures[-1], volume, bench)
+    def cheapest(volume: float) -> Volume:
+        size, cost = (
+            (chosen, usd_per_month)
+            if volume == 1.0
+            else _cheapest(experiment, jury.futures[-1], volume, bench, chosen)
+        )
+        return Volume(volume, load * volume, size, cost, by_token * volume)
 
-    found = zip(volumes, bench.mapper(cheapest, volumes), strict=True)
-    rows = [
-        Volume(volume, load * volume, size, cost, by_token * volume)
-        for volume, (size, cost) in found
-    ]
-    return sorted(rows, key=lambda row: row.volume)
+    return iter(bench.mapper(cheapest, volumes))
 
 
 def _cheapest(
-    experiment: Experiment, future: int, volume: float, bench: Bench
+    experiment: Experiment, future: int, volume: float, bench: Bench, chosen: Range
 ) -> tuple[Range | None, float | None]:
     futures = experiment.futures
     changed = futures.changed(replace(futures.change, growth=futures.change.growth * volume))
     try:
-        one = Bench(replace(experiment, futures=changed), 1, only=future)
+        one = Bench(
+            replace(experiment, futures=changed),
+            1,
+            progress=lambda range_tried, n_tried: bench.tell(),
+            only=future,
+        )
         found = search(
             one.attempt,
             floor_cost=one.floor_cost,
-            first_guess=one.offered_chunks(),
+            first_guess=max(1, math.ceil(sum(chosen) / 2 * volume)),
             fixed_only=bench.fixed_only,
             max_trials=TRIALS,
         )

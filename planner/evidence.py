@@ -26,8 +26,8 @@ class Evidence:
         objective: the promise.
         common: the futures in which every range was run, so that figures compare; all that there are, unless
             told otherwise.
-        only_judged: of further futures, whether the promise held; what was missed there is known unless it
-            failed in one of the common ones.
+        only_judged: of further futures, whether the promise held; what was missed there is known of one at
+            least, unless it failed in one of the common ones.
     """
 
     outcomes: Mapping[int, Outcome]

@@ -351,7 +351,7 @@ def _find(bench: Bench, *, allow_zero: bool, limit_chunks: int | None) -> tuple[
             bench.attempt,
             floor_cost=bench.floor_cost,
             change=bench.change,
-            first_guess=bench.offered_chunks(),
+            first_guess=bench.likely_chunks(),
             limit_chunks=limit_chunks,
             largest_useful=requests,
             allow_zero=allow_zero,
@@ -418,6 +418,8 @@ def _explained(
     if chosen.verdict.holds:
         near = cheaper.trial if cheaper else None
         if sensitivity:
+            # Under way on some threads while the others turn what is assumed.
+            at_volumes = break_even(bench, jury, size, evidence.spreads()["usd_per_month"].value)
             turned = sensitivities(
                 bench.experiment,
                 size,
@@ -428,7 +430,7 @@ def _explained(
                 seed=seed,
                 progress=bench.tell,
             )
-            volumes = break_even(bench, jury, size, evidence.spreads()["usd_per_month"].value)
+            volumes = sorted(at_volumes, key=lambda row: row.volume)
         if grow:
             survival = inverse.grow_until_fails(bench.experiment, size, jury)
     attainable = (

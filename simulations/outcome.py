@@ -255,20 +255,22 @@ def _attainments(
 
 
 def _percentiles(run: Run, counted: Tally) -> dict[str, float | None]:
-    figures: dict[str, float | None] = {}
+    ranks: dict[str, dict[str, int]] = {}
     for metric, code in METRIC_CODES.items():
         served = int(counted.histogram[code].sum())
         arrived = served + int(counted.never[code])
         # Refused ones are the largest of all, so the served are the first of the sorted.
-        wanted = {
+        ranks[metric] = {
             f"{metric}_p{percent}_s{suffix}": max(1, -(-percent * n // 100)) - 1
             for suffix, n in (("", arrived), ("_completed", served))
             for percent in PERCENTILES
         }
-        ticks = percentile_ticks(run, counted, metric, list(wanted.values()))
-        for key, value in zip(wanted, ticks, strict=True):
-            figures[key] = None if value is None else value / TICKS_PER_S
-    return figures
+    found = percentile_ticks(run, counted, {m: list(of.values()) for m, of in ranks.items()})
+    return {
+        key: None if ticks is None else ticks / TICKS_PER_S
+        for metric, of in ranks.items()
+        for key, ticks in zip(of, found[metric], strict=True)
+    }
 
 
 def _capacity(run: Run) -> tuple[int, int, int]:

@@ -6,7 +6,7 @@ hold a wanted rank are then collected by a second pass and sorted alone. Knows n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numba
@@ -75,34 +75,38 @@ def tally(run: Run, metrics: Sequence[str], limit_ticks: Sequence[int]) -> Tally
 
 
 def percentile_ticks(
-    run: Run, counted: Tally, metric: str, ranks: Sequence[int]
-) -> list[int | None]:
+    run: Run, counted: Tally, ranks: Mapping[str, Sequence[int]]
+) -> dict[str, list[int | None]]:
     """Return the latencies at some ranks, exact; None for a rank beyond the served.
 
     Args:
         counted: the tally of the same run.
-        ranks: places in the order of latency, from 0.
+        ranks: by metric, places in the order of latency, from 0.
     """
-    code = METRIC_CODES[metric]
-    histogram = counted.histogram[code]
-    upto = np.cumsum(histogram)
-    served = int(upto[-1])
-    reachable = [rank for rank in ranks if rank < served]
-    buckets = np.searchsorted(upto, reachable, side="right")
-    wanted = np.zeros(_BUCKETS, np.bool_)
-    wanted[buckets] = True
-    values = np.empty(int(histogram[wanted].sum()), np.int64)
-    _collect(
-        run.trail.requests, run.trace.arrival_ticks, run.trace.output_tokens, code, wanted, values
-    )
-    values.sort()
-    # Values are in order of bucket, so a rank moves down by all that lie in buckets left out.
-    left_out = np.cumsum(np.where(wanted, 0, histogram))
-    at = {
-        rank: int(values[rank - left_out[bucket]])
-        for rank, bucket in zip(reachable, buckets, strict=True)
-    }
-    return [at.get(rank) for rank in ranks]
+    wanted = np.zeros((len(METRIC_CODES), _BUCKETS), np.bool_)
+    places: dict[str, tuple[list[int], npt.NDArray[np.int64]]] = {}
+    for metric, asked in ranks.items():
+        code = METRIC_CODES[metric]
+        upto = np.cumsum(counted.histogram[code])
+        reachable = [rank for rank in asked if rank < upto[-1]]
+        buckets = np.searchsorted(upto, reachable, side="right")
+        wanted[code, buckets] = True
+        places[metric] = reachable, buckets
+    sizes = np.where(wanted, counted.histogram, 0).sum(axis=1)
+    values = [np.empty(int(size), np.int64) for size in sizes]
+    _collect(run.trail.requests, run.trace.arrival_ticks, run.trace.output_tokens, wanted, *values)
+    found = {}
+    for metric, (reachable, buckets) in places.items():
+        code = METRIC_CODES[metric]
+        values[code].sort()
+        # Values are in order of bucket, so a rank moves down by all that lie in buckets left out.
+        left_out = np.cumsum(np.where(wanted[code], 0, counted.histogram[code]))
+        at = {
+            rank: int(values[code][rank - left_out[bucket]])
+            for rank, bucket in zip(reachable, buckets, strict=True)
+        }
+        found[metric] = [at.get(rank) for rank in ranks[metric]]
+    return found
 
 
 @_part
@@ -176,10 +180,15 @@ def _count(
 
 
 @_pass
-def _collect(requests: Any, arrival: Any, output: Any, code: Any, wanted: Any, values: Any) -> None:
-    place = 0
+def _collect(
+    requests: Any, arrival: Any, output: Any, wanted: Any, ttft: Any, tpot: Any, e2e: Any
+) -> None:
+    """Gather the latencies that lie in wanted buckets[metric, bucket], of each metric apart."""
+    places = np.zeros(3, np.int64)
     for i in range(len(requests)):
-        ticks = _latency(requests[i], arrival[i], output[i], code)
-        if ticks != _UNDEFINED and ticks != NEVER and wanted[_bucket(ticks)]:
-            values[place] = ticks
-            place += 1
+        for code in range(3):
+            ticks = _latency(requests[i], arrival[i], output[i], code)
+            if ticks != _UNDEFINED and ticks != NEVER and wanted[code, _bucket(ticks)]:
+                values = ttft if code == TTFT else tpot if code == TPOT else e2e
+                values[places[code]] = ticks
+                places[code] += 1

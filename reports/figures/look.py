@@ -125,6 +125,11 @@ def svg(figure: Figure) -> str:
     """
     with styled():
         FigureCanvasSVG(figure)
+        layout = figure.get_layout_engine()
+        if layout is not None:
+            # Once is enough: saving a figure with a layout draws it all beforehand as well.
+            layout.execute(figure)
+            figure.set_layout_engine(None)
         document = io.BytesIO()
         figure.savefig(document, format="svg", metadata={"Date": None, "Creator": None})
     return document.getvalue().decode()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize
+import scipy  # which imports its parts when they are used
 
 from simulations.statistics import Hole
 from simulations.trace import Trace
@@ -213,7 +213,7 @@ def _solved(excess: Excess, relaxations_s: FloatArray, *, c: float | None = None
     else:
         target = np.maximum(target - c, 0)
     scale = excess.dispersion * (excess.error + SLACK)
-    found, _ = optimize.nnls(columns / scale[:, None], target / scale)
+    found, _ = scipy.optimize.nnls(columns / scale[:, None], target / scale)
     made = columns @ found
     if c is None:
         c, found = max(float(found[0]), LEAST_CV**2), found[1:]

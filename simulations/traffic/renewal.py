@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, special
+import scipy  # which imports its parts when they are used: half a second that most do not need
 
 from simulations.errors import TraceError
 
@@ -80,7 +80,7 @@ class Renewal:
         gaps = random.standard_exponential(n)
         if self.gaps == "weibull":
             np.power(gaps, 1 / shape, out=gaps)
-            gaps /= special.gamma(1 + 1 / shape)
+            gaps /= scipy.special.gamma(1 + 1 / shape)
         return gaps
 
     def _first(self, shape: float, random: np.random.Generator) -> float:
@@ -92,7 +92,9 @@ class Renewal:
         if self.gaps == "gamma":
             gap = random.standard_gamma(shape + 1) / shape
         elif self.gaps == "weibull":
-            gap = random.standard_gamma(1 + 1 / shape) ** (1 / shape) / special.gamma(1 + 1 / shape)
+            gap = random.standard_gamma(1 + 1 / shape) ** (1 / shape) / scipy.special.gamma(
+                1 + 1 / shape
+            )
         else:
             return float(random.standard_exponential())
         return float(gap * random.random())
@@ -106,7 +108,7 @@ def weibull_shape(cv: float) -> float:
     """
 
     def off(shape: float) -> float:
-        logs = special.gammaln(1 + 2 / shape) - 2 * special.gammaln(1 + 1 / shape)
+        logs = scipy.special.gammaln(1 + 2 / shape) - 2 * scipy.special.gammaln(1 + 1 / shape)
         return float(logs) - math.log1p(cv * cv)
 
-    return float(optimize.brentq(off, 0.1, 100.0, xtol=1e-12))
+    return float(scipy.optimize.brentq(off, 0.1, 100.0, xtol=1e-12))
