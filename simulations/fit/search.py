@@ -112,7 +112,34 @@ def search(
     comparison = comparison.rescaled(space.candidate(x))
     x, _ = search_near(comparison.posterior(space), x)
     with_room = _with_room(far, space, sorted(found, key=lambda point: point[1]))
-    return _without_needless(comparison, space, x, with_room), comparison
+    x = _without_needless(comparison, space, x, with_room)
+    return _finished(comparison, space, x, found), comparison
+
+
+def _finished(
+    comparison: Comparison, space: Space, x: Vector, found: list[tuple[Vector, float]]
+) -> Vector:
+    """Return a better point where memory was short: there a slope over steps crosses preemptions.
+
+    Only there, and only beside limits that the point has: a memory that nothing asks for is not asked for here.
+    """
+    _, _, far = _seen(comparison, space)
+    limit = space.candidate(x).kv_tokens
+    if limit is None or limit >= far["kv_tokens"]:
+        return x
+    posterior = comparison.posterior(space)
+    best = posterior(x)
+    starts = [x, *(point for point, _ in found[:N_NEAR])]
+    starts += _along_the_valley(comparison, space, x, iterations=(0.6, 0.75))
+    solved = sorted(
+        (follow_schedule(posterior, start, posterior(start)) for start in starts),
+        key=lambda point: point[1],
+    )
+    for start, _ in solved[:2]:
+        other, cost = search_near(posterior, start, rounds=1)
+        if cost < best:
+            x, best = follow_schedule(posterior, other, cost)
+    return x
 
 
 def _with_room(
@@ -519,7 +546,6 @@ def search_near(
     x, best = np.asarray(start, np.float64), posterior(np.asarray(start, np.float64))
     for turn in range(rounds):
         before = best
-        x, best = follow_schedule(posterior, x, best)
         for step in (0.05, 0.01):
             # The slope over wide steps passes over single iterations, and sees every request's own error.
             lower, cost = walk_down(posterior, x, step=step)
