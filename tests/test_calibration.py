@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.cli import run as ptplan
@@ -20,13 +20,11 @@ from simulations.fit.closed_loop import closed_loop, fixed_point
 from simulations.fit.comparison import Comparison, Part
 from simulations.fit.load_generators import TOOLS, command, replay_lines
 from simulations.fit.loading import Loading, infer_loading
-from simulations.fit.parameters import Candidate, Space, space_of
+from simulations.fit.parameters import Candidate, space_of
 from simulations.fit.replay import _served, figures, replay, replay_level
-from simulations.fit.schedule import COEFFICIENTS, schedule
-from simulations.fit.search import follow_schedule
 from simulations.ingest import load_trace
 from simulations.services import load_range, load_service
-from simulations.ticks import TICKS_PER_S, to_ticks
+from simulations.ticks import TICKS_PER_S
 from simulations.trace import Shape, Trace
 
 TRUTH = Candidate(0.012, 6e-5, 5e-8, 4e-5, 0.0, 0.006, 24, 2048, None)
@@ -304,59 +302,3 @@ def test_a_measured_run_is_foretold(shared, fraction):
     assert score.e2e_error < 0.02
     assert abs(score.errors["ttft_mean"]) < 0.1
     assert abs(score.errors["ttft_p90"]) < 0.1
-
-
-# The schedule
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    slots=st.integers(1, 12),
-    budget=st.integers(12, 400),
-    memory=st.one_of(st.none(), st.integers(260, 900)),
-    attention=st.booleans(),
-)
-def test_a_schedule_has_the_moments_of_the_kernel(
-    seed: int, slots: int, budget: int, memory: int | None, attention: bool
-) -> None:
-    chance = np.random.default_rng(seed)
-    run = MeasuredRun.build(
-        np.cumsum(chance.exponential(chance.uniform(0.01, 1.0), 60)),
-        chance.integers(1, 200, 60),
-        chance.integers(1, 50, 60),
-        cached_tokens=chance.integers(0, 50, 60),
-        e2e_s=np.ones(60),
-    )
-    server = Candidate(
-        0.01, 2e-3, 3e-5, 1e-4, 1e-6 if attention else 0.0, 0.0, slots, budget, memory
-    )
-    kept, served = schedule(run.trace, server), replay(run, server)
-    sent = run.trace.arrival_ticks
-    coefficients = [to_ticks(getattr(server, name)) for name in COEFFICIENTS]
-    for moments, seconds in ((kept.first, served.ttft_s), (kept.last, served.e2e_s)):
-        ticks = moments.begun_ticks + moments.amounts @ np.array(coefficients)
-        assert np.array_equal((ticks - sent) / TICKS_PER_S, seconds)
-
-
-def test_with_the_schedule_kept_all_times_are_found_at_once() -> None:
-    truth = Candidate(0.012, 6e-5, 5e-8, 4e-5, 0.0, 0.006, 24, 2048, 9_000)
-    chance = np.random.default_rng(5)
-    run = MeasuredRun.build(
-        np.cumsum(chance.exponential(0.1, 120)),
-        chance.integers(20, 1200, 120),
-        chance.integers(20, 300, 120),
-        e2e_s=np.ones(120),
-    )
-    times = replay(run, truth)
-    run = replace(run, ttft_s=times.ttft_s, e2e_s=times.e2e_s)
-    names = ("iteration_s", "sequence_s", "context_s", "prefill_s", "routing_s")
-    fixed = {"max_sequences": 24, "token_budget": 2048, "kv_tokens": 9_000}
-    space = Space(names, fixed, {})
-    start = space.point(replace(truth, iteration_s=0.0121, prefill_s=4.1e-5, context_s=4.5e-8))
-    posterior = Comparison((Part(run),)).posterior(space)
-    x, cost = follow_schedule(posterior, start, posterior(start))
-    found = space.candidate(x)
-    assert cost < 0.1 * posterior(start)
-    for name in ("iteration_s", "prefill_s"):
-        assert getattr(found, name) == pytest.approx(getattr(truth, name), rel=0.02)

@@ -177,10 +177,7 @@ class Comparison:
         if isinstance(one, MeasuredLevel):
             units = np.where(part.is_ttft, self.scales.level_ttft, self.scales.level)
             return level_errors(one, replay_level(one, candidate)) / units
-        return self.run_residuals(part, replay(one, candidate))
-
-    def run_residuals(self, part: Part, times: Times) -> FloatArray:
-        """Return the errors of some times of a run's requests in their units."""
+        times = replay(one, candidate)
         return np.concatenate(
             [
                 part.e2e.errors(times.e2e_s) / np.hypot(self.scales.e2e, part.e2e.phase),

@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import differential_evolution, least_squares, minimize
 from scipy.stats import qmc
 
@@ -20,9 +19,7 @@ from simulations.errors import ScenarioError
 from simulations.fit.comparison import Comparison, Posterior, Scales
 from simulations.fit.measurement import FloatArray, MeasuredLevel, MeasuredRun
 from simulations.fit.parameters import LIMITS, PARAMETERS, WIDEST, Candidate, Space, Vector
-from simulations.fit.replay import Times, replay
-from simulations.fit.schedule import schedule
-from simulations.ticks import TICKS_PER_S
+from simulations.fit.replay import replay
 
 REQUESTS_IN_ALL = 2_000_000
 """Requests that a whole search simulates, about; at least `FEWEST` evaluations whatever they cost."""
@@ -44,9 +41,6 @@ NEEDED = 2.0
 
 NEEDED_BY_MEMORY = 6.0
 """The same of memory, of which many sizes are tried: Schwarz's ln n for 400 requests."""
-
-SOLUTIONS = 8
-"""Times that all numbers are solved for with a schedule, each from the run of the last solution."""
 
 STEPS = (0.7, 0.85, 0.94, 0.98, 0.993, 0.998, 1.002, 1.007, 1.02, 1.06, 1.17, 1.4)
 
@@ -112,34 +106,7 @@ def search(
     comparison = comparison.rescaled(space.candidate(x))
     x, _ = search_near(comparison.posterior(space), x)
     with_room = _with_room(far, space, sorted(found, key=lambda point: point[1]))
-    x = _without_needless(comparison, space, x, with_room)
-    return _finished(comparison, space, x, found), comparison
-
-
-def _finished(
-    comparison: Comparison, space: Space, x: Vector, found: list[tuple[Vector, float]]
-) -> Vector:
-    """Return a better point where memory was short: there a slope over steps crosses preemptions.
-
-    Only there, and only beside limits that the point has: a memory that nothing asks for is not asked for here.
-    """
-    _, _, far = _seen(comparison, space)
-    limit = space.candidate(x).kv_tokens
-    if limit is None or limit >= far["kv_tokens"]:
-        return x
-    posterior = comparison.posterior(space)
-    best = posterior(x)
-    starts = [x, *(point for point, _ in found[:N_NEAR])]
-    starts += _along_the_valley(comparison, space, x, iterations=(0.6, 0.75))
-    solved = sorted(
-        (follow_schedule(posterior, start, posterior(start)) for start in starts),
-        key=lambda point: point[1],
-    )
-    for start, _ in solved[:2]:
-        other, cost = search_near(posterior, start, rounds=1)
-        if cost < best:
-            x, best = follow_schedule(posterior, other, cost)
-    return x
+    return _without_needless(comparison, space, x, with_room), comparison
 
 
 def _with_room(
@@ -418,61 +385,6 @@ def _least_squares(posterior: Posterior, start: Vector, step: float) -> Any:
         max_nfev=15,
         ftol=1e-3,
     )
-
-
-def follow_schedule(posterior: Posterior, x: Vector, best: float) -> tuple[Vector, float]:
-    """Return a better point by solving for all times of the server at once, the schedule of the best run kept.
-
-    The slope of a simulation crosses preemptions, each of which makes another run. With the schedule kept the moments
-    are linear in the times; the solution is simulated, in parts of the way where the whole is too far, and solved again.
-    """
-    comparison, space = posterior.comparison, posterior.space
-    if not all(
-        isinstance(p.measurement, MeasuredRun) and p.run.chunks == 1 for p in comparison.parts
-    ):
-        return x, best
-    free = np.array([name not in LIMITS for name in space.free])
-    for _ in range(SOLUTIONS):
-        try:
-            solution = _solved(posterior, x, free)
-        except ScenarioError:  # no schedule that ends
-            return x, best
-        before = best
-        for share in (1.0, 0.5, 0.2):
-            tried = x + share * (solution - x)
-            cost = posterior(tried)
-            if cost < best:
-                x, best = tried, cost
-                break
-        if before - best < 0.01:
-            break
-    return x, best
-
-
-def _solved(posterior: Posterior, x: Vector, free: npt.NDArray[np.bool_]) -> Vector:
-    """Return the best point as long as the schedule of this one is kept."""
-    comparison, space = posterior.comparison, posterior.space
-    kept = [schedule(part.run.trace, space.candidate(x)) for part in comparison.parts]
-
-    def point(of_free: Vector) -> Vector:
-        whole = x.copy()
-        whole[free] = of_free
-        return whole
-
-    def residuals(of_free: Vector) -> Vector:
-        candidate = space.candidate(point(of_free))
-        found = [of_free - posterior.expected[free]]
-        for part, (first, last) in zip(comparison.parts, kept, strict=True):
-            sent = part.run.trace.arrival_ticks / TICKS_PER_S - candidate.routing_s
-            times = (moments.seconds(candidate) - sent for moments in (first, last))
-            ttft, e2e = (np.maximum(seconds, 1e-9) for seconds in times)
-            found.append(comparison.run_residuals(part, Times(ttft, e2e)))
-        return np.concatenate(found)
-
-    bound = 0.999 * WIDEST
-    start = np.clip(x[free], -bound, bound)
-    found = least_squares(residuals, start, bounds=(-WIDEST, WIDEST), loss="soft_l1", max_nfev=30)
-    return point(np.asarray(found.x, np.float64))
 
 
 def _along_the_valley(
