@@ -31,12 +31,15 @@ from simulations.trace import Shape, Trace
 
 SHARED = Path(os.environ.get("PTPLAN_SHARED", Path(__file__).parents[2] / "shared"))
 TIMES = ("iteration_s", "sequence_s", "context_s", "prefill_s")
+FIGURES = ("tpot", "e2e", "ttft", "output_tokens_per_s")
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Print the experiments that are asked for, all by default."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=("run", "tables", "round-trip", "autoscaler"))
+    parser.add_argument(
+        "--only", choices=("run", "tables", "round-trip", "memory", "timing", "autoscaler")
+    )
     parser.add_argument("--draws", type=int, default=12, help="servers of the round trip")
     parser.add_argument("--first", type=int, default=100, help="seed of the first of them")
     asked = parser.parse_args([] if arguments is None else arguments)
@@ -44,6 +47,8 @@ def main(arguments: list[str] | None = None) -> None:
         ("run", held_out_run),
         ("tables", held_out_shapes),
         ("round-trip", lambda: round_trip(asked.draws, first=asked.first)),
+        ("memory", lambda: memory(asked.draws, first=asked.first)),
+        ("timing", timing),
         ("autoscaler", autoscalers),
     ):
         if asked.only in (None, name):
@@ -84,8 +89,10 @@ def held_out_shapes() -> Iterator[str]:
         return
     yield "Median of |predicted - measured| / measured over the figures of all other shapes."
     yield ""
-    yield "| model | GPUs | engine | shapes | held-out levels, n | TPOT | E2E | TTFT |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield (
+        "| model | GPUs | engine | shapes | held-out levels, n | TPOT | E2E | TTFT | all three, n | output tokens/s | CPU of the fit |"
+    )
+    yield "|---|---|---|---|---|---|---|---|---|---|---|"
     keys = (
         "model_path",
         "system",
@@ -99,8 +106,8 @@ def held_out_shapes() -> Iterator[str]:
     )
     with file.open(encoding="utf-8") as text:
         rows = list(csv.DictReader(text))
-    together: dict[str, list[float]] = {"tpot": [], "e2e": [], "ttft": []}
-    several: dict[str, list[float]] = {"tpot": [], "e2e": [], "ttft": []}
+    together: dict[str, list[float]] = {name: [] for name in FIGURES}
+    several: dict[str, list[float]] = {name: [] for name in FIGURES}
     for configuration in sorted({tuple(row[key] for key in keys) for row in rows}):
         where = dict(zip(keys, configuration, strict=True))
         levels = [
@@ -109,11 +116,13 @@ def held_out_shapes() -> Iterator[str]:
         shapes = {level.shape for level in levels}
         if len(shapes) < 3:
             continue
+        begun = time.process_time()
         try:
             made = calibrate(list(levels), replicates=0)
         except InputError as error:
-            yield f"| {where['model_path']} | {where['tp_size']} {where['system']} | | {len(shapes)} | {error} | | | |"
+            yield f"| {where['model_path']} | {where['tp_size']} {where['system']} | | {len(shapes)} | {error} | | | | | | |"
             continue
+        cpu_s = time.process_time() - begun
         errors = _errors_of_shapes(made, levels)
         per_shape = len(levels) / len(shapes)
         for name, values in errors.items():
@@ -121,17 +130,21 @@ def held_out_shapes() -> Iterator[str]:
             several[name] += values if per_shape >= 3 else []
         yield (
             f"| {where['model_path']} | {where['tp_size']} {where['system']} | {where['backend']} | {len(shapes)} | "
-            f"{len(errors['tpot'])} | {np.median(errors['tpot']):.1%} | {np.median(errors['e2e']):.1%} | "
-            f"{np.median(errors['ttft']):.1%} |"
+            f"{_medians(errors)} | {cpu_s:.0f} s |"
         )
     for word, found in (
         ("all", together),
         ("of these, sweeps with three loads a shape and more", several),
     ):
-        yield (
-            f"| **{word}** | | | | {len(found['tpot'])} | {np.median(found['tpot']):.1%} | "
-            f"{np.median(found['e2e']):.1%} | {np.median(found['ttft']):.1%} |"
-        )
+        yield f"| **{word}** | | | | {_medians(found)} | |"
+
+
+def _medians(errors: dict[str, list[float]]) -> str:
+    """Return cells: how many levels, the median of each figure, and of the three times together with their number."""
+    times = [error for name in ("tpot", "e2e", "ttft") for error in errors[name]]
+    each = " | ".join(f"{np.median(errors[name]):.1%}" for name in ("tpot", "e2e", "ttft"))
+    rate = f"{np.median(errors['output_tokens_per_s']):.1%}"
+    return f"{len(errors['tpot'])} | {each} | {np.median(times):.1%}, {len(times)} | {rate}"
 
 
 def _errors_of_shapes(made: Calibration, levels: list[MeasuredLevel]) -> dict[str, list[float]]:
@@ -139,7 +152,7 @@ def _errors_of_shapes(made: Calibration, levels: list[MeasuredLevel]) -> dict[st
     from simulations.fit.replay import figures, replay_level
 
     fitted = fitted_shapes(levels)
-    found: dict[str, list[float]] = {"tpot": [], "e2e": [], "ttft": []}
+    found: dict[str, list[float]] = {name: [] for name in FIGURES}
     for level in levels:
         if level.shape in fitted:
             continue
@@ -150,9 +163,11 @@ def _errors_of_shapes(made: Calibration, levels: list[MeasuredLevel]) -> dict[st
         measured["e2e_mean"] = measured["ttft_mean"] + measured["tpot_mean"] * (
             level.shape.output_tokens - 1
         )
-        for name in found:
+        for name in ("tpot", "e2e", "ttft"):
             key = f"{name}_mean"
             found[name].append(abs(simulated[key] / measured[key] - 1.0))
+        # The table has none: users x tokens over the mean time to the last of them, by Little's law.
+        found["output_tokens_per_s"].append(abs(measured["e2e_mean"] / simulated["e2e_mean"] - 1.0))
     return found
 
 
@@ -224,6 +239,95 @@ def round_trip(draws: int, *, first: int) -> Iterator[str]:
         yield f"| {name} | {sum(holds)} | {len(holds)} |"
     every = [one for holds in inside.values() for one in holds]
     yield f"| **all** | **{sum(every)} ({np.mean(every):.0%})** | {len(every)} |"
+
+
+def short_of_memory(seed: int, *, n: int = 300) -> tuple[Candidate, MeasuredRun]:
+    """Return a drawn server that has memory for a part of its slots alone, and its overloaded run with 3 % of noise."""
+    chance = np.random.default_rng(1000 + seed)
+    value = {
+        name: PARAMETERS[name].expected * np.exp(0.6 * PARAMETERS[name].spread * chance.normal())
+        for name in (*TIMES, "routing_s")
+    }
+    inputs = np.clip(chance.lognormal(np.log(500), 1.0, n), 4, 6000).astype(int)
+    outputs = np.clip(chance.lognormal(np.log(250), 0.8, n), 2, 1500).astype(int)
+    slots = int(chance.choice([64, 128, 256]))
+    share = chance.uniform(0.15, 0.5)
+    memory = max(share * slots * (inputs + outputs).mean(), (inputs + outputs).max() + 1)
+    iteration_s = float(value["iteration_s"])
+    truth = Candidate(
+        iteration_s,
+        float(value["sequence_s"] * iteration_s),
+        float(value["context_s"] * iteration_s),
+        float(value["prefill_s"] * iteration_s),
+        0.0,
+        float(value["routing_s"]),
+        slots,
+        int(chance.choice([2048, 8192])),
+        int(memory),
+    )
+    shape = Shape(int(inputs.mean()), int(outputs.mean()))
+    most = saturated_tokens_per_s(truth.service(), shape) / (inputs + outputs).mean()
+    rate = chance.uniform(0.8, 2.5) * most
+    arrival = np.concatenate([[0.0], np.cumsum(chance.exponential(1 / rate, n - 1))])
+    run = MeasuredRun.build(arrival, inputs, outputs, e2e_s=np.ones(n))
+    times = replay(run, truth)
+    ttft = times.ttft_s * np.exp(0.03 * chance.normal(size=n))
+    e2e = ttft + (times.e2e_s - times.ttft_s) * np.exp(0.03 * chance.normal(size=n))
+    limits = Limits(max_sequences=slots, token_budget=truth.token_budget)
+    return truth, replace(run, ttft_s=ttft, e2e_s=np.fmax(e2e, ttft), limits=limits)
+
+
+def memory(draws: int, *, first: int) -> Iterator[str]:
+    """Yield a table of drawn servers whose memory is short, the first half of their runs fitted."""
+    yield f"## {draws} servers short of memory"
+    yield ""
+    yield "Preempted counts requests of the fitted half; truth is the error of the true server on the same requests."
+    yield ""
+    yield "| server | memory | preempted | found | held out, each request E2E | truth | CPU of the fit |"
+    yield "|---|---|---|---|---|---|---|"
+    for seed in range(first, first + draws):
+        truth, run = short_of_memory(seed)
+        begun = time.process_time()
+        made = calibrate([run], fit_fraction=0.5, replicates=0)
+        cpu_s = time.process_time() - begun
+        later = np.arange(len(run)) >= round(0.5 * len(run))
+        errors = np.abs(replay(run, truth).e2e_s[later] / run.e2e_s[later] - 1.0)
+        found = "never met" if "kv_tokens" in made.unmet else f"{made.candidate.kv_tokens:,}"
+        yield (
+            f"| {seed} | {truth.kv_tokens:,} | {_preempted(run, truth)} | {found} | {made.held_out[0].e2e_error:.2%} | "
+            f"{errors.mean():.2%} | {cpu_s:.0f} s |"
+        )
+
+
+def _preempted(run: MeasuredRun, truth: Candidate) -> int:
+    """Return how many of the first half of the requests are preempted at a server."""
+    scenario = Scenario(
+        truth.service(),
+        TokenChunks(1, 1, 1),
+        Autoscaler(target=1.0),
+        Admission(queue_limit="none"),
+        start_chunks=1,
+    )
+    preempted = simulate(run.trace, scenario).requests()["preemptions"].to_numpy()
+    return int((preempted[: len(run) // 2] > 0).sum())
+
+
+def timing() -> Iterator[str]:
+    """Yield the CPU time of fits and of their intervals."""
+    yield "## How long a fit takes"
+    yield ""
+    yield "| requests | limits | a fit | with 30 refits for the intervals |"
+    yield "|---|---|---|---|"
+    for n in (300, 1000):
+        for short in (False, True):
+            _, run = short_of_memory(50, n=n) if short else drawn_run(100, n=n)
+            spent = []
+            for replicates in (0, 30):
+                begun = time.process_time()
+                calibrate([run], replicates=replicates)
+                spent.append(time.process_time() - begun)
+            word = "memory short" if short else "memory for all"
+            yield f"| {n:,} | {word} | {spent[0]:.0f} s | {spent[1]:.0f} s |"
 
 
 def drawn_history(
