@@ -153,7 +153,7 @@ def artifact(
             for row in made.baselines
         ],
         "timeline": _timeline(made),
-        **_load_by_hour(made),
+        "load_by_hour_of_week": _load_by_hour(made),
         "sensitivity": [_sensitivity(row) for row in made.sensitivities],
         "break_even": [
             {
@@ -286,13 +286,12 @@ def _busiest_day(made: Recommendation) -> dict[str, Any]:
     return {"busiest_day": _series(table.iloc[first : first + per_day])}
 
 
-def _load_by_hour(made: Recommendation) -> dict[str, Any]:
+def _load_by_hour(made: Recommendation) -> list[float | None] | None:
     """Return the load of each hour of the week; None where the log has no date or spans less than two days."""
     loads = load_by_hour_of_week(made.trace)
     if loads is None:
-        return {"load_by_hour_of_week": None}
-    known = [None if np.isnan(load) else float(load) for load in loads]
-    return {"load_by_hour_of_week": known}
+        return None
+    return [None if np.isnan(load) else float(load) for load in loads]
 
 
 def _sensitivity(row: Sensitivity) -> dict[str, Any]:

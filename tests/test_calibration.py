@@ -78,6 +78,7 @@ def test_what_the_data_do_not_tell_is_said():
         assert interval.low <= getattr(TRUTH, name) <= interval.high
 
 
+@pytest.mark.slow
 def test_what_was_held_out_and_asks_for_more_than_was_fitted_is_said():
     """Light first and crowded later: slots were never met, and the score is said to be an extrapolation."""
     light, crowded = run_of(TRUTH, n=40, rate=1.0), run_of(TRUTH, n=40, rate=50.0, seed=1)
@@ -147,6 +148,7 @@ def test_a_closed_loop_is_the_fixed_point_of_open_ones(
     np.testing.assert_array_equal(loop.end_ticks, rows["end_ticks"])
 
 
+@pytest.mark.slow
 def test_levels_of_two_shapes_foretell_a_third():
     truth = replace(TRUTH, max_sequences=256, token_budget=8192)
     levels = []

@@ -70,6 +70,7 @@ def home(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.mark.slow
 def test_wheel_passes_the_tests_from_outside(home: Path, tmp_path: Path) -> None:
     tests = [path for name in AGAINST_THE_WHEEL if (path := ROOT / "tests" / name).exists()]
     python = home / "bin" / "python"
