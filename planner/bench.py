@@ -176,9 +176,9 @@ class Bench:
         while whole or missing:
             # As many as it takes for the worst verdict: what is run does not depend on threads.
             n = enough + 1 - self._failures(size)
-            n = max(n, batch) if n > 0 else 0
-            if not whole and not n:
+            if n <= 0 and not whole:
                 break
+            n = max(n - len(whole), batch)
             self._run(size, whole, missing[:n])
             whole, missing = [], missing[n:]
         self._tell_a_miss(size, enough)
