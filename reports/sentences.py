@@ -418,8 +418,9 @@ def volume_sentence(report: Report) -> str:
     """Return what to see in the figure of cost by volume."""
     volume = report.break_even_volume
     if volume is None:
-        largest = report.volumes[-1]
-        text = f"At every volume tried, up to {largest.volume:g} times this traffic, paying by the token is cheaper"
+        largest = report.volumes[-1].volume
+        most = "this traffic" if largest == 1 else f"{largest:g} times this traffic"
+        text = f"At every volume tried, up to {most}, paying by the token is cheaper"
     elif volume <= report.volumes[0].volume:
         text = "At every volume tried provisioned capacity is cheaper than paying by the token"
     else:
