@@ -54,6 +54,7 @@ def table_of(run: MeasuredRun) -> str:
     )
 
 
+@pytest.mark.slow
 def test_a_server_is_found_again_and_predicts_what_was_held_out():
     """Slots that were met are found to the last one."""
     limits = Limits(token_budget=2048, kv_tokens=1_000_000)

@@ -295,14 +295,13 @@ RECOMMENDED  1 to 3 chunks  (1,200 to 3,600 tokens/s)
   answer.
 
 ranges tried
-  range         a month  TTFT p50      p95      p99  E2E p95  refused
-  1           USD 2,920    4.07 s    never    never    never   29.1 %  25.5 % within TTFT 2 s, 95 % promised
-  1–2         USD 4,234   43.0 ms   4.08 s   5.55 s   6.09 s   0.83 %  78.2 % within TTFT 2 s, 95 % promised
-> 1–3 … 1–5   USD 4,883   39.0 ms   285 ms   1.06 s   2.29 s      0 %  the cheapest that keeps the promise
-  2           USD 5,840   43.0 ms   4.08 s   5.55 s   6.09 s   0.83 %  78.2 % within TTFT 2 s, 95 % promised
-  2–3         USD 6,489   38.0 ms  65.0 ms   768 ms   2.08 s      0 %  keeps the promise, costs more
-  3           USD 8,760   37.0 ms  48.0 ms  49.0 ms   2.05 s      0 %  keeps the promise, costs more
-  4          USD 11,680   34.0 ms  48.0 ms  49.0 ms   2.04 s      0 %  keeps the promise, costs more
+  range        a month  TTFT p50      p95      p99  E2E p95  refused
+  1          USD 2,920    4.07 s    never    never    never   29.1 %  25.5 % within TTFT 2 s, 95 % promised
+  1–2        USD 4,234   43.0 ms   4.08 s   5.55 s   6.09 s   0.83 %  78.2 % within TTFT 2 s, 95 % promised
+> 1–3 … 1–5  USD 4,883   39.0 ms   285 ms   1.06 s   2.29 s      0 %  the cheapest that keeps the promise
+  2          USD 5,840   43.0 ms   4.08 s   5.55 s   6.09 s   0.83 %  78.2 % within TTFT 2 s, 95 % promised
+  2–3        USD 6,489   38.0 ms  65.0 ms   768 ms   2.08 s      0 %  keeps the promise, costs more
+  3          USD 8,760   37.0 ms  48.0 ms  49.0 ms   2.05 s      0 %  keeps the promise, costs more
 """  # noqa: RUF001
 
 

@@ -126,7 +126,7 @@ def svg(figure: Figure) -> str:
     with styled():
         FigureCanvasSVG(figure)
         layout = figure.get_layout_engine()
-        if layout is not None:
+        if layout is not None and figure.axes:
             # Once is enough: saving a figure with a layout draws it all beforehand as well.
             layout.execute(figure)
             figure.set_layout_engine(None)
