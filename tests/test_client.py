@@ -368,9 +368,31 @@ def test_an_empty_answer_is_no_endpoint_without_fields():
 def test_an_answer_that_comes_byte_by_byte_ends_in_time(begin, monkeypatch):
     """Each byte comes within the limit of one attempt, and the whole never does."""
     monkeypatch.setattr(client, "CALL_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer, args=(listener, [], b"{}", 1))
+        thread.start()
+        workspace = Workspace(host=f"http://127.0.0.1:{listener.getsockname()[1]}", token=TOKEN)
+        thread.join()
+        with dripping(listener, begin):
+            assert "no whole answer within 0.5 s" in complaint(lambda: workspace.get("chat"))
+
+
+@pytest.mark.parametrize("begin", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_a_sign_in_that_is_answered_byte_by_byte_ends_in_time(begin, monkeypatch):
+    """The SDK asks a host of its metadata first, and would wait for the last byte for ever."""
+    monkeypatch.setattr(client, "SIGN_IN_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as listener, dripping(listener, begin):
+        host = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        told = complaint(lambda: Workspace(host=host, token=TOKEN))
+        assert told.startswith(f"{host}: signing in took longer than 0.5 s")
+
+
+@contextmanager
+def dripping(listener: socket.socket, begin: bytes) -> Iterator[None]:
+    """Answer one request with a byte now and then until the block ends."""
     over = threading.Event()
 
-    def drip(listener: socket.socket) -> None:
+    def drip() -> None:
         connection, _ = listener.accept()
         with connection:
             connection.recv(65_536)
@@ -378,14 +400,11 @@ def test_an_answer_that_comes_byte_by_byte_ends_in_time(begin, monkeypatch):
             while not over.wait(0.05):
                 connection.sendall(b"x")
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=answer, args=(listener, [], b"{}", 1))
-        thread.start()
-        workspace = Workspace(host=f"http://127.0.0.1:{listener.getsockname()[1]}", token=TOKEN)
-        thread.join()
-        thread = threading.Thread(target=drip, args=(listener,))
-        thread.start()
-        assert "no whole answer within 0.5 s" in complaint(lambda: workspace.get("chat"))
+    thread = threading.Thread(target=drip)
+    thread.start()
+    try:
+        yield
+    finally:
         over.set()
         thread.join()
 

@@ -36,6 +36,9 @@ T = TypeVar("T")
 PROBE_S = 5.0
 """Limit of the first contact, which asks for the host's metadata and may fail."""
 
+SIGN_IN_S = 60.0
+"""Limit of signing in as a whole, for which somebody may have to go to a browser."""
+
 ATTEMPT_S = 15.0
 """Limit of one attempt. Together with the probe and READ_BUDGET_S an unreachable host fails within 30 s."""
 
@@ -137,8 +140,9 @@ class Workspace:
         # A failed probe is no warning: the call that follows says what is wrong.
         logging.getLogger("databricks.sdk").addHandler(logging.NullHandler())
         self._patience = _Patience(clock or SystemClock())
-        try:
-            config = Config(
+
+        def configure() -> Config:
+            return Config(
                 host=host,
                 profile=profile,
                 token=token,
@@ -151,6 +155,14 @@ class Workspace:
                 retry_timeout_seconds=1,
                 debug_headers=False,
             )
+
+        try:
+            config = _within(SIGN_IN_S, configure)
+        except _OutOfTime:
+            raise Unanswered(
+                f"{profile or host or 'the workspace'}: signing in took longer than {SIGN_IN_S:g} s; check --host or "
+                "--profile, VPN and firewall, then try again"
+            ) from None
         except _GaveUp:
             raise WorkspaceError(
                 "the workspace's host does not answer; see --host or --profile"
