@@ -26,6 +26,7 @@ DOORS = {
     "databricks": ("planner/endpoint/client.py",),
     "duckdb": ("simulations/ingest/*",),
     "fastapi": ("planner/app/*", "planner/endpoint/sandbox*"),
+    "filelock": ("planner/endpoint/receipts.py",),
     "matplotlib": ("reports/figures/*",),
     "numba": ("simulations/kernel.py", "simulations/tally.py"),
     "pydantic": ("planner/endpoint/sandbox*",),

@@ -30,8 +30,9 @@ from planner import files
 from planner.endpoint import images, plans, receipts
 from planner.endpoint.drift import drift
 from planner.endpoint.gate import require_current, require_safe
-from planner.endpoint.receipts import make_room
+from planner.endpoint.receipts import Journal, make_room
 from planner.endpoint.rollback import plan_rollback
+from planner.endpoint.rollout import carry_out
 from simulations.errors import InputError, Refused, WorkspaceError
 
 
@@ -531,6 +532,67 @@ def test_a_receipt_that_may_be_wanted_is_moved_aside_and_one_in_progress_is_not(
         apply(workspace, clock, plan_of(workspace, clock, chunks(1, 2)), path, timeout_s=5)
     with pytest.raises(InputError, match=r"not finished; resume it"):
         make_room(path, "other")
+
+
+class Meanwhile(Waiting):
+    """A clock on which something else is done while the first apply waits."""
+
+    def __init__(self, clock: Clock, what: Any) -> None:
+        super().__init__(clock)
+        self.what = what
+
+    def sleep(self, seconds: float) -> None:
+        what, self.what = self.what, lambda: None
+        what()
+        super().sleep(seconds)
+
+
+def test_a_receipt_is_carried_out_by_one_at_a_time(running, workspace, clock, path):
+    plan = plan_of(workspace, clock, chunks(1, 2))
+
+    def again() -> None:
+        for by in (
+            lambda: apply(workspace, clock, plan, path),
+            lambda: resume(workspace, clock, path),
+        ):
+            with pytest.raises(
+                Refused, match=r"being carried out by another ptplan; nothing was sent by this"
+            ):
+                by()
+
+    done = apply(workspace, Meanwhile(running.clock, again), plan, path)
+    assert done == receipts.read(path)
+    assert done["state"] == "applied"
+    assert len(writes(running)) == 1
+
+
+def test_what_another_wrote_after_a_receipt_was_read_is_taken_up(running, workspace, clock, path):
+    """Two began at once; the second finds the receipt as the first left it, and sends nothing."""
+    plan = plan_of(workspace, clock, chunks(1, 2))
+    late = Journal(path, receipts.begun(plan, version="0.0.0"), clock, verb="apply")
+    first = apply(workspace, clock, plan, path)
+    second = carry_out(workspace, late, clock=clock)
+    assert second["steps"][: len(first["steps"])] == first["steps"]
+    assert second["steps"][-1]["result"] == "already applied; nothing to do"
+    assert len(writes(running)) == 1
+
+
+def test_the_unfinished_receipt_of_another_plan_is_not_written_over(
+    running, workspace, clock, path
+):
+    other = Journal(
+        path,
+        receipts.begun(plan_of(workspace, clock, chunks(2, 3)), version="0.0.0"),
+        clock,
+        verb="apply",
+    )
+    with pytest.raises(WorkspaceError):
+        apply(workspace, clock, plan_of(workspace, clock, chunks(1, 2)), path, timeout_s=5)
+    kept = path.read_bytes()
+    with pytest.raises(InputError, match=r"not finished; resume it"):
+        carry_out(workspace, other, clock=clock)
+    assert path.read_bytes() == kept
+    assert len(writes(running)) == 1
 
 
 def test_the_entity_that_is_meant_can_be_said(running, workspace, clock):

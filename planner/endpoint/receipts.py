@@ -9,8 +9,8 @@ from __future__ import annotations
 import getpass
 import json
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from planner import files
 from planner.endpoint import plans
 from planner.endpoint.clock import Clock, stamp
 from planner.line import one_line
-from simulations.errors import InputError
+from simulations.errors import InputError, Refused
 
 SCHEMA_VERSION = 1
 AUDIT_NAME = "audit.jsonl"
@@ -98,6 +98,45 @@ class Journal:
         self.data["resume"] = f"ptplan apply {path}"
         self._clock = clock
         self._verb = verb
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Carry this receipt on alone, from where it stands on disk by now.
+
+        Raises:
+            Refused: somebody else is at it.
+            InputError: another apply keeps its receipt there, and is not finished.
+        """
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.path.with_name(f".{self.path.name}.lock"), timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise Refused(
+                f"{self.path} is being carried out by another ptplan; nothing was sent by this one; wait for that one "
+                f"to end, then see what it did: ptplan verify {self.path}"
+            ) from None
+        except OSError as error:
+            raise InputError(
+                f"{self.path} cannot be locked ({error.strerror or error}); nothing was sent; choose another --out"
+            ) from error
+        try:
+            self._catch_up()
+            yield
+        finally:
+            lock.release()
+
+    def _catch_up(self) -> None:
+        """Take what somebody else wrote after this was read."""
+        if not self.path.exists():
+            return
+        there = read(self.path)
+        if there["plan_sha256"] == self.data["plan_sha256"]:
+            if there["phase"] != NEW and len(there["steps"]) > len(self.data["steps"]):
+                self.data = {key: value for key, value in there.items() if key != "sha256"}
+        elif there["state"] == "in_progress":
+            raise _not_finished(self.path)
 
     def step(self, what: str, result: str, **changes: Any) -> None:
         """Write down a step, and what it changes in the receipt.
@@ -208,13 +247,17 @@ def make_room(path: Path, plan_sha256: str) -> Path | None:
     if there["plan_sha256"] == plan_sha256:
         return None
     if there["state"] == "in_progress":
-        raise InputError(
-            f"{path} is the receipt of another apply that is not finished; resume it with `ptplan apply {path}`, or "
-            "choose another --out"
-        )
+        raise _not_finished(path)
     aside = path.with_name(f"{path.stem}-{there['plan_sha256'][:12]}{path.suffix}")
     path.rename(aside)
     return aside
+
+
+def _not_finished(path: Path) -> InputError:
+    return InputError(
+        f"{path} is the receipt of another apply that is not finished; resume it with `ptplan apply {path}`, or "
+        "choose another --out"
+    )
 
 
 def _who() -> str:

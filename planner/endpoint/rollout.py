@@ -61,10 +61,16 @@ def carry_out(
         tell: is called with what is being done.
 
     Raises:
-        Refused: stale, expired, or somebody else's edit came between; the receipt says which.
+        Refused: stale, expired, or somebody else's edit came between; the receipt says which. Or the receipt is
+            being carried out already.
         WorkspaceError: it failed, or did not get ready in time; the receipt says how to go on.
     """
-    rollout = _Rollout(workspace, journal, clock, timeout_s, tell)
+    with journal.held():
+        return _carried_out(_Rollout(workspace, journal, clock, timeout_s, tell))
+
+
+def _carried_out(rollout: _Rollout) -> dict[str, Any]:
+    journal = rollout.journal
     try:
         rollout.run()
     except PtplanError as error:
