@@ -19,7 +19,7 @@ from strategies import traces
 
 from planner.artifacts import to_json
 from planner.description import describe
-from planner.terminal_plots import description_lines, show_description
+from planner.terminal.description import description_lines, show_description
 from reports import figures
 from reports.svg import inline_svg
 from reports.trace_page import render_trace_page
@@ -293,7 +293,7 @@ def test_hostile_names_are_printed_as_their_escapes():
 
 def test_describing_in_a_terminal_does_not_import_what_draws():
     code = (
-        "import sys, planner.description, planner.terminal_plots; "
+        "import sys, planner.description, planner.terminal.description; "
         "print(sorted({'matplotlib', 'jinja2'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("planner", "reports", "simulations")
 
-CLI = ("planner/cli.py", "planner/flags.py", "planner/terminal.py")
+CLI = ("planner/cli.py", "planner/flags.py", "planner/terminal/*")
 WORLD = ("planner/app/*", "planner/endpoint/*", "planner/listening.py")
 CHANCE = ("planner/*", "simulations/fit/*", "simulations/traffic/*")
 

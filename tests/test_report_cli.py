@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 from markdown_it import MarkdownIt
 
-from planner import terminal_plan
 from planner.cli import run
 from planner.files import checksum
 from planner.rendering import report_of
+from planner.terminal.plan import markdown
 from reports import Report, numbers, render_html, sentences
 from reports.comparison import CURRENT, compare
 from reports.comparison_page import (
@@ -365,7 +365,7 @@ def test_hostile_texts_stay_text_in_the_block_of_a_plan():
         "safety": [{"rule": "cost-up", "text": HOSTILE}],
         "sha256": "ab" * 32,
     }
-    tags = shown(terminal_plan.markdown(plan)).tags
+    tags = shown(markdown(plan)).tags
     assert {"script", "img", "a"}.isdisjoint(tags)
     assert tags.count("td") == 4
 

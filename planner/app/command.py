@@ -33,8 +33,8 @@ def app(
     workspace: WorkspaceFlags,
 ) -> None:
     """Run the app in a browser: from a trace to an endpoint that is changed as the page says."""
-    from planner import terminal
     from planner.app.serving import serve
+    from planner.terminal import screen
 
     serve(
         port=port,
@@ -42,5 +42,5 @@ def app(
         folder=out,
         host=workspace.host,
         profile=workspace.profile,
-        tell=lambda line: terminal.show_text(f"{line}\n"),
+        tell=lambda line: screen.show_text(f"{line}\n"),
     )

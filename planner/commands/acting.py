@@ -181,15 +181,17 @@ def chunk(
     workspace: WorkspaceFlags,
 ) -> None:
     """Ask the workspace whether a model can be provisioned, and in what steps."""
-    from planner import files, terminal, terminal_plan
+    from planner import files
     from planner.endpoint.eligibility import ask
+    from planner.terminal import screen
+    from planner.terminal.plan import show_eligibility
 
     as_json = output.as_json
     found = ask(_connect(workspace), model, version)
     if as_json:
-        terminal.show_text(files.to_json(found.as_dict()))
+        screen.show_text(files.to_json(found.as_dict()))
     else:
-        terminal_plan.show_eligibility(found)
+        show_eligibility(found)
 
 
 @app.command(cls=GroupedCommand)
@@ -215,7 +217,9 @@ def plan(
     workspace: WorkspaceFlags,
 ) -> None:
     """Show the exact change against the live endpoint, and write it down; change nothing."""
-    from planner import artifacts, files, terminal, terminal_plan
+    from planner import artifacts, files
+    from planner.terminal import screen
+    from planner.terminal.plan import markdown, show_plan
 
     form = _form(json, output, also="markdown")
     files.require_writable(out.parent)
@@ -224,12 +228,12 @@ def plan(
     text = files.to_json(made)
     files.write(out, text)
     if form == "json":
-        terminal.show_text(text)
+        screen.show_text(text)
     elif form == "markdown":
-        terminal.show_text(terminal_plan.markdown(made))
+        screen.show_text(markdown(made))
     else:
-        terminal_plan.show_plan(made)
-        terminal.show_lines([f"written: {out}"])
+        show_plan(made)
+        screen.show_lines([f"written: {out}"])
     if made["action"] == "blocked":
         raise typer.Exit(4)
     if detailed_exitcode and made["action"] != "no_op":
@@ -263,9 +267,11 @@ def apply(
     workspace: WorkspaceFlags,
 ) -> None:
     """Show the plan, ask, send exactly that, wait until it is ready, and read it back."""
-    from planner import files, terminal, terminal_plan
+    from planner import files
     from planner.endpoint import plans, receipts
     from planner.endpoint.gate import require_current
+    from planner.terminal import screen
+    from planner.terminal.plan import show_steps
 
     as_json, timeout_s = output.as_json, act.timeout_s
     data = files.read(file, what="a plan, a recommendation or a receipt")
@@ -277,7 +283,7 @@ def apply(
                 f"--out is {out}, and a receipt is carried on where it lies; leave --out away"
             )
         if not as_json:
-            terminal_plan.show_steps(receipt)
+            show_steps(receipt)
         _carry_out(
             _connect(workspace),
             receipt,
@@ -319,7 +325,7 @@ def apply(
             _approve(made, auto_approve=act.auto_approve, force=act.force, verb="apply")
     if done and before is not None:
         # A receipt that may be wanted for going back is not replaced by one that did nothing.
-        terminal.show_text(
+        screen.show_text(
             files.to_json(before)
             if as_json
             else f"{made['endpoint']}: already as planned; nothing to do\n"
@@ -340,9 +346,11 @@ def verify(
     workspace: WorkspaceFlags,
 ) -> None:
     """Say whether the live endpoint still equals what was applied; exit code 2 if not."""
-    from planner import files, terminal, terminal_plan
+    from planner import files
     from planner.endpoint import receipts
     from planner.endpoint.drift import drift
+    from planner.terminal import screen
+    from planner.terminal.plan import show_drift
 
     as_json = output.as_json
     data = receipts.read(receipt)
@@ -350,9 +358,9 @@ def verify(
     _require_host(data, connected)
     found = drift(data, connected.get(data["endpoint"]))
     if as_json:
-        terminal.show_text(files.to_json(found.as_dict()))
+        screen.show_text(files.to_json(found.as_dict()))
     else:
-        terminal_plan.show_drift(data, found, str(receipt))
+        show_drift(data, found, str(receipt))
     if found.drifted:
         raise typer.Exit(2)
 
@@ -428,10 +436,11 @@ def emit(
     burst: BurstFlags,
 ) -> None:
     """Print the request in the form that your tooling wants; send nothing."""
-    from planner import files, terminal
+    from planner import files
     from planner.endpoint import emit as emitting
     from planner.endpoint import plans
     from planner.endpoint.wish import wish_of
+    from planner.terminal import screen
 
     data = files.read(file, what="a recommendation or a plan")
     if "plan_sha256" in data:
@@ -448,10 +457,10 @@ def emit(
         wanted = emitting.from_wish(asked, burst=burst.said.get(""))
     text = emitting.emit(wanted, form)
     if out is None:
-        terminal.show_text(text)
+        screen.show_text(text)
     else:
         files.write(out, text)
-        terminal.show_lines([f"written: {out}"])
+        screen.show_lines([f"written: {out}"])
 
 
 # ------------------------------------------------------------------------------------------ the pieces
@@ -519,10 +528,10 @@ def _terms(
 
 def _show(made: dict[str, Any], *, as_json: bool, asks: bool) -> None:
     """Print a plan; also where stdout is for a program, if somebody is asked to approve it."""
-    from planner import terminal_plan
+    from planner.terminal.plan import show_plan
 
     if asks or not as_json:
-        terminal_plan.show_plan(made, stderr=as_json)
+        show_plan(made, stderr=as_json)
 
 
 @contextmanager
@@ -592,12 +601,12 @@ def _begin(
     quiet: bool,
 ) -> None:
     """Carry out a plan of which nothing is done yet."""
-    from planner import terminal
     from planner.endpoint import receipts
+    from planner.terminal import screen
 
     aside = receipts.make_room(path, made["sha256"])
     if aside is not None and not as_json:
-        terminal.show_lines([f"the receipt that was at {path} is now {aside}"])
+        screen.show_lines([f"the receipt that was at {path} is now {aside}"])
     receipt = receipts.begun(made, version=version())
     _carry_out(connected, receipt, path, timeout_s, verb=verb, as_json=as_json, quiet=quiet)
 
@@ -612,26 +621,28 @@ def _carry_out(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    from planner import files, terminal, terminal_plan
+    from planner import files
     from planner.endpoint.clock import SystemClock
     from planner.endpoint.receipts import Journal
     from planner.endpoint.rollout import carry_out
+    from planner.terminal import screen
+    from planner.terminal.plan import show_receipt
 
     clock = SystemClock()
     journal = Journal(path, receipt, clock, verb=verb)
     try:
-        with _ended_like_by_ctrl_c(), terminal.progress(quiet=quiet or as_json) as tell:
+        with _ended_like_by_ctrl_c(), screen.progress(quiet=quiet or as_json) as tell:
             done = carry_out(connected, journal, clock=clock, timeout_s=timeout_s, tell=tell)
     except KeyboardInterrupt:
         raise Stopped(f"stopped; to go on: ptplan apply {path}") from None
     except PtplanError:
         if as_json and path.exists():
-            terminal.show_text(files.to_json(journal.sealed()))
+            screen.show_text(files.to_json(journal.sealed()))
         raise
     if as_json:
-        terminal.show_text(files.to_json(done))
+        screen.show_text(files.to_json(done))
     else:
-        terminal_plan.show_receipt(done, str(path))
+        show_receipt(done, str(path))
 
 
 def _only_with_recommendation(context: typer.Context, what: str) -> None:

@@ -86,17 +86,19 @@ def recommend(
     from dataclasses import replace
     from datetime import UTC, datetime
 
-    from planner import artifacts, question, terminal
+    from planner import artifacts, question
     from planner.quantities import parse_budget, parse_duration
     from planner.recommendation import recommend as recommend_range
     from planner.rendering import report_of
+    from planner.terminal import screen
+    from planner.terminal.answer import show_report
 
     as_json = wants_json(json, output)
     artifacts.require_writable(out)
     searched = question.search_of(search)
     offer = question.offer_of(model)
     objective = question.objective_of(promise)
-    with terminal.progress(quiet=quiet or as_json) as tell:
+    with screen.progress(quiet=quiet or as_json) as tell:
         source, requests = traffic_of(workload, traffic, tell, seed=behaviour.seed)
         tell_compiling(tell)
         made = recommend_range(
@@ -132,10 +134,10 @@ def recommend(
     text = artifacts.to_json(data)
     artifacts.write_together({out / "recommendation.json": text, out / "report.html": page})
     if as_json:
-        terminal.show_text(text)
+        screen.show_text(text)
     else:
-        terminal.show_report(report)
-        terminal.show_lines([f"written: {out / 'recommendation.json'}, {out / 'report.html'}"])
+        show_report(report)
+        screen.show_lines([f"written: {out / 'recommendation.json'}, {out / 'report.html'}"])
     if not made.feasible:
         raise typer.Exit(3)
 
@@ -172,10 +174,12 @@ def backtest(
 ) -> None:
     """Recommend on the past, judge on what came after, walking forward."""
     require_present(workload)
-    from planner import artifacts, question, terminal, terminal_backtest
+    from planner import artifacts, question
     from planner.backtesting import backtest as walk_forward
     from planner.backtesting import backtest_data
     from planner.quantities import parse_duration
+    from planner.terminal import screen
+    from planner.terminal.backtest import show_backtest
     from reports import numbers
     from simulations.trace import Trace
     from simulations.traffic import generate as generate_traffic
@@ -186,7 +190,7 @@ def backtest(
     searched = question.search_of(search)
     offer = question.offer_of(model)
     objective = question.objective_of(promise)
-    with terminal.progress(quiet=quiet or as_json) as tell:
+    with screen.progress(quiet=quiet or as_json) as tell:
         source, requests = traffic_of(workload, traffic, tell, seed=behaviour.seed)
         trace = requests if isinstance(requests, Trace) else generate_traffic(requests)
         tell_compiling(tell)
@@ -207,17 +211,17 @@ def backtest(
     if out is not None:
         artifacts.write(out / "backtest.json", text)
     if as_json:
-        terminal.show_text(text)
+        screen.show_text(text)
     else:
-        terminal_backtest.show_backtest(
+        show_backtest(
             f"{workload}: {numbers.counted(len(trace), 'request')} in {numbers.duration(trace.span_s)} "
             f"({source.format})",
             made,
         )
         beyond = question.range_warnings(model, offer, trace)
-        terminal.show_lines([*source.notes, *beyond, *offer.warnings], mark="!")
+        screen.show_lines([*source.notes, *beyond, *offer.warnings], mark="!")
         if out is not None:
-            terminal.show_lines([f"written: {out / 'backtest.json'}"])
+            screen.show_lines([f"written: {out / 'backtest.json'}"])
     if not any(window.feasible for window in made.windows):
         raise typer.Exit(3)
 
@@ -249,7 +253,9 @@ def simulate(
     require_present(workload)
     from dataclasses import asdict
 
-    from planner import artifacts, question, terminal
+    from planner import artifacts, question
+    from planner.terminal import screen
+    from planner.terminal.outcome import show_outcome
     from simulations.engine import simulate as simulate_endpoint
     from simulations.outcome import summarise
     from simulations.scenario import Scenario
@@ -260,7 +266,7 @@ def simulate(
     offer = question.offer_of(model)
     objective = question.objective_of(promise)
     capacity = capacity_of(offer, min_chunks, max_chunks, units)
-    with terminal.progress(quiet=quiet or as_json) as tell:
+    with screen.progress(quiet=quiet or as_json) as tell:
         source, requests = traffic_of(workload, traffic, tell, seed=behaviour.seed)
         law = Bootstrap(requests) if isinstance(requests, Trace) else requests
         trace = Futures(law, question.change_of(change), behaviour.seed or 0).draw(RECORDED)
@@ -278,11 +284,11 @@ def simulate(
         outcome = summarise(run, objective.limits, price=offer.price)
     figures, conservation = outcome.figures(), asdict(run.conservation())
     if as_json:
-        terminal.show_text(artifacts.to_json({"outcome": figures, "conservation": conservation}))
+        screen.show_text(artifacts.to_json({"outcome": figures, "conservation": conservation}))
         return
-    terminal.show_outcome(f"{workload}: {capacity}", figures, conservation)
+    show_outcome(f"{workload}: {capacity}", figures, conservation)
     verdict = objective.judge(outcome)
     kept = "kept" if verdict.holds else "missed"
-    terminal.show_lines([f"the promise is {kept}: {objective.definition}"])
+    screen.show_lines([f"the promise is {kept}: {objective.definition}"])
     beyond = question.range_warnings(model, offer, trace)
-    terminal.show_lines([*source.notes, *beyond, *offer.warnings], mark="!")
+    screen.show_lines([*source.notes, *beyond, *offer.warnings], mark="!")

@@ -70,7 +70,8 @@ def calibrate(
     """Fit a service to measurements, and say how far to trust it."""
     from datetime import UTC, datetime
 
-    from planner import artifacts, calibrating, terminal
+    from planner import artifacts, calibrating
+    from planner.terminal import screen
 
     as_json = wants_json(json, output)
     source = context.get_parameter_source("autoscaler")
@@ -82,16 +83,16 @@ def calibrate(
     if list_services:
         known = calibrating.catalogue()
         if as_json:
-            terminal.show_text(artifacts.to_json(known))
+            screen.show_text(artifacts.to_json(known))
         else:
-            terminal.show_text(calibrating.catalogue_text(known))
+            screen.show_text(calibrating.catalogue_text(known))
         return
     if autoscaler is None and not files:
         raise InputError("MEASUREMENTS are missing; see ptplan calibrate --help")
     if out is None:
         raise InputError("--out is missing; see ptplan calibrate --help")
     artifacts.require_writable(out.parent)
-    with terminal.progress(quiet=quiet or as_json) as tell:
+    with screen.progress(quiet=quiet or as_json) as tell:
         if autoscaler is not None:
             tell(f"reading {autoscaler}")
             made = calibrating.autoscaler_of(autoscaler, date=created_at[:10])
@@ -110,8 +111,8 @@ def calibrate(
             )
     artifacts.write(out, made.text)
     if as_json:
-        terminal.show_text(artifacts.to_json(made.data))
+        screen.show_text(artifacts.to_json(made.data))
         return
-    terminal.show_text(made.page)
-    terminal.show_lines(made.warnings, mark="!")
-    terminal.show_lines([f"written: {out}"])
+    screen.show_text(made.page)
+    screen.show_lines(made.warnings, mark="!")
+    screen.show_lines([f"written: {out}"])

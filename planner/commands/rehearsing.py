@@ -85,9 +85,9 @@ def sandbox(
     quiet: Quiet = False,
 ) -> None:
     """Run a local workspace that speaks the serving-endpoints API, to rehearse in."""
-    from planner import terminal
     from planner.endpoint.sandbox.command import serve
     from planner.quantities import parse_duration
+    from planner.terminal import screen
 
     serve(
         port=port,
@@ -101,6 +101,6 @@ def sandbox(
         ending=ending,
         requests_per_s=requests_per_s,
         faults=fault or [],
-        tell=lambda line: terminal.show_text(f"{line}\n"),
+        tell=lambda line: screen.show_text(f"{line}\n"),
         quiet=quiet,
     )

@@ -64,7 +64,8 @@ def report(
     ] = "text",
 ) -> None:
     """Render a recommendation again, or say what changed from another one."""
-    from planner import files, terminal
+    from planner import files
+    from planner.terminal import screen
 
     shown = _shown(json, output)
     formats = _formats(
@@ -82,7 +83,7 @@ def report(
         _show_comparison(comparison, shown)
         written = _write(out, _render_comparison(comparison, formats))
     if shown == "text" and written:
-        terminal.show_lines([f"written: {', '.join(written)}"])
+        screen.show_lines([f"written: {', '.join(written)}"])
 
 
 def _shown(json: bool, output: str) -> str:
@@ -123,10 +124,12 @@ def _report(path: Path) -> Report:
 
 
 def _show(report: Report, shown: str) -> None:
-    from planner import files, terminal
+    from planner import files
+    from planner.terminal import screen
+    from planner.terminal.answer import show_report
 
     if shown == "json":
-        terminal.show_text(files.to_json(_plain(report)))
+        screen.show_text(files.to_json(_plain(report)))
     elif shown == "markdown":
         from reports.comparison_page import render_current_diff
 
@@ -136,21 +139,22 @@ def _show(report: Report, shown: str) -> None:
                 "--output markdown compares with what runs now, which the file does not hold; `recommend` with "
                 "--current-min-chunks and --current-max-chunks, or give --compare OTHER"
             )
-        terminal.show_text(block)
+        screen.show_text(block)
     else:
-        terminal.show_report(report)
+        show_report(report)
 
 
 def _show_comparison(comparison: Comparison, shown: str) -> None:
-    from planner import files, terminal
-    from planner.terminal_comparison import show_comparison
+    from planner import files
+    from planner.terminal import screen
+    from planner.terminal.comparison import show_comparison
 
     if shown == "json":
-        terminal.show_text(files.to_json(_plain_comparison(comparison)))
+        screen.show_text(files.to_json(_plain_comparison(comparison)))
     elif shown == "markdown":
         from reports.comparison_page import render_cost_diff
 
-        terminal.show_text(render_cost_diff(comparison))
+        screen.show_text(render_cost_diff(comparison))
     else:
         show_comparison(comparison)
 

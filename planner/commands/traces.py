@@ -46,13 +46,15 @@ def describe(
     traffic: TrafficFlags,
 ) -> None:
     """Say what a trace holds: rates, peaks, lengths, and what was dropped."""
-    from planner import artifacts, terminal, terminal_plots
+    from planner import artifacts
     from planner.description import describe as describe_trace
+    from planner.terminal import screen
+    from planner.terminal.description import show_description
 
     as_json = wants_json(json, output)
     if out is not None:
         artifacts.require_writable(out.parent)
-    with terminal.progress(quiet=quiet or as_json) as tell:
+    with screen.progress(quiet=quiet or as_json) as tell:
         reading = read_trace(workload, traffic, tell)
         tell("counting")
         data = describe_trace(reading)
@@ -61,11 +63,11 @@ def describe(
 
         artifacts.write(out, render_trace_page(data))
     if as_json:
-        terminal.show_text(artifacts.to_json(data))
+        screen.show_text(artifacts.to_json(data))
         return
-    terminal_plots.show_description(data)
+    show_description(data)
     if out is not None:
-        terminal.show_lines([f"written: {out}"])
+        screen.show_lines([f"written: {out}"])
 
 
 @app.command(cls=GroupedCommand)
@@ -92,20 +94,21 @@ def convert(
     traffic: TrafficFlags,
 ) -> None:
     """Write a trace in another format, and say what is lost."""
-    from planner import artifacts, conversion, terminal
+    from planner import artifacts, conversion
+    from planner.terminal import screen
 
     as_json = wants_json(json, output)
     conversion.require_format(to)
     artifacts.require_writable(out.parent)
-    with terminal.progress(quiet=quiet or as_json) as tell:
+    with screen.progress(quiet=quiet or as_json) as tell:
         reading = read_trace(workload, traffic, tell)
         tell(f"writing {out}")
         data = conversion.convert(reading, out, to=to)
     if as_json:
-        terminal.show_text(artifacts.to_json(data))
+        screen.show_text(artifacts.to_json(data))
         return
-    terminal.show_lines(conversion.sentences(data))
-    terminal.show_lines(data["warnings"], mark="!")
+    screen.show_lines(conversion.sentences(data))
+    screen.show_lines(data["warnings"], mark="!")
 
 
 @app.command(cls=GroupedCommand)
@@ -163,7 +166,8 @@ def _make_traffic(path: Path, out: Path, seed: int | None, *, as_json: bool, qui
     """Write the traffic that a file describes."""
     from dataclasses import replace
 
-    from planner import artifacts, terminal
+    from planner import artifacts
+    from planner.terminal import screen
     from simulations.ingest import write_trace
     from simulations.traffic import generate as generate_traffic
     from simulations.traffic import load_description
@@ -183,27 +187,29 @@ def _make_traffic(path: Path, out: Path, seed: int | None, *, as_json: bool, qui
             "output_tokens": int(trace.output_tokens.sum(dtype="int64")),
             "seed": described.seed,
         }
-        terminal.show_text(artifacts.to_json(facts))
+        screen.show_text(artifacts.to_json(facts))
     elif not quiet:
-        terminal.show_lines([f"written: {out}, {trace!r}"])
+        screen.show_lines([f"written: {out}, {trace!r}"])
 
 
 def _fit_traffic(
     path: Path, out: Path, seed: int, flags: TrafficFlags, *, as_json: bool, quiet: bool
 ) -> None:
     """Write a description of a trace."""
-    from planner import artifacts, terminal, terminal_fit
+    from planner import artifacts
     from planner.fitting import fitted
+    from planner.terminal import screen
+    from planner.terminal.fit import show_fit
     from simulations.traffic import is_description
 
     if not is_description(out):
         raise InputError(f"{out}: a description is written to a file that ends in .toml")
-    with terminal.progress(quiet=quiet or as_json) as tell:
+    with screen.progress(quiet=quiet or as_json) as tell:
         reading = read_trace(path, flags, tell)
         tell("fitting")
         made = fitted(reading, seed=seed)
     artifacts.write(out, made.text)
     if as_json:
-        terminal.show_text(artifacts.to_json({"written": str(out), **made.data}))
+        screen.show_text(artifacts.to_json({"written": str(out), **made.data}))
     elif not quiet:
-        terminal_fit.show_fit(made.data, str(out))
+        show_fit(made.data, str(out))

@@ -8,7 +8,7 @@ from typing import Any
 from planner.backtesting import Backtest, Window, cost_key
 from planner.confidence import Spread
 from planner.line import one_line
-from planner.terminal import Line, console, print_lines, table_lines, width_of, wrapped_lines
+from planner.terminal.screen import Line, console, print_lines, table_lines, width_of, wrapped_lines
 from reports import numbers
 
 Writer = Callable[[float | None], str]

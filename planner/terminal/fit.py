@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from planner.line import one_line
-from planner.terminal import (
+from planner.terminal.screen import (
     Line,
     console,
     labelled_lines,

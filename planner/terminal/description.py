@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from planner.line import one_line
-from planner.terminal import (
+from planner.terminal.screen import (
     GAP,
     Line,
     console,

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from planner import terminal
 from planner.line import one_line
-from planner.terminal import Line
+from planner.terminal import screen
+from planner.terminal.screen import Line
 from reports import numbers
 from reports.comparison import Change, Comparison
 
 
 def show_comparison(comparison: Comparison) -> None:
     """Print a comparison."""
-    out = terminal.console()
-    width = terminal.width_of(out)
+    out = screen.console()
+    width = screen.width_of(out)
     lines: list[Line] = [
-        *terminal.wrapped_lines(comparison.headline, width, style="bold"),
+        *screen.wrapped_lines(comparison.headline, width, style="bold"),
         ("", ""),
         ("the answer", "italic"),
         *_rows(comparison.answer, width),
@@ -28,7 +28,7 @@ def show_comparison(comparison: Comparison) -> None:
         lines += [("", ""), (title, "italic"), *_rows(rows, width)]
         verb = "is" if same == 1 else "are"
         lines.append((f"  {numbers.counted(same, noun)} {verb} the same", ""))
-    terminal.print_lines(out, [*lines, ("", "")])
+    screen.print_lines(out, [*lines, ("", "")])
 
 
 def _rows(rows: Sequence[Change], width: int) -> list[Line]:
@@ -45,5 +45,5 @@ def _rows(rows: Sequence[Change], width: int) -> list[Line]:
             lines.append((line, style))
         else:
             head = f"{mark} {row.name}: {row.before} \N{RIGHTWARDS ARROW} {row.after}"
-            lines += terminal.wrapped_lines(head, width, hanging=4, style=style)
+            lines += screen.wrapped_lines(head, width, hanging=4, style=style)
     return lines

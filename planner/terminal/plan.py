@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from planner import terminal
 from planner.endpoint.drift import Drift
 from planner.endpoint.eligibility import Eligibility
 from planner.endpoint.images import Difference
 from planner.endpoint.rollback import create_text
 from planner.line import one_line
 from planner.plan_words import SUMMARIES, TITLES, facts, value_text
-from planner.terminal import Line
+from planner.terminal import screen
+from planner.terminal.screen import Line
 from reports import markdown_text, numbers
 
 STYLES = {"create": "green", "update": "yellow", "no_op": "", "blocked": "bold red"}
@@ -37,15 +37,15 @@ def show_eligibility(found: Eligibility) -> None:
     if found.dbus is not None:
         per = "step" if found.kind == "model_units" else "chunk"
         lines.append(f"  {found.dbus:g} DBU/h per {per}: --dbu-per-chunk-hour {found.dbus:g}")
-    terminal.show_lines(lines[:1])
+    screen.show_lines(lines[:1])
     for line in lines[1:]:
-        terminal.print_lines(terminal.console(), [(line, "")])
+        screen.print_lines(screen.console(), [(line, "")])
 
 
 def show_plan(plan: Mapping[str, Any], *, stderr: bool = False) -> None:
     """Print a plan as its reviewer reads it."""
-    out = terminal.console(stderr=stderr)
-    width = terminal.width_of(out)
+    out = screen.console(stderr=stderr)
+    width = screen.width_of(out)
     action = plan["action"]
     back = (plan["source"] or {}).get("kind") == "rollback"
     head = f"{plan['endpoint']} on {plan['host']}: " + (
@@ -54,24 +54,24 @@ def show_plan(plan: Mapping[str, Any], *, stderr: bool = False) -> None:
     lines: list[Line] = [(one_line(head), f"bold {STYLES[action]}".strip())]
     lines += _diff_lines(plan["diff"], width)
     for label, text in facts(plan):
-        lines += terminal.labelled_lines(label, text, width)
+        lines += screen.labelled_lines(label, text, width)
     for reason in plan["blocked"]:
-        lines += terminal.wrapped_lines(f"! {reason}", width, hanging=2, style="bold red")
+        lines += screen.wrapped_lines(f"! {reason}", width, hanging=2, style="bold red")
     for rule in plan["safety"]:
-        lines += terminal.wrapped_lines(
+        lines += screen.wrapped_lines(
             f"! {rule['rule']}: {rule['text']}", width, hanging=2, style="bold yellow"
         )
     for note in plan["notes"]:
-        lines += terminal.wrapped_lines(f"! {note}", width, hanging=2)
+        lines += screen.wrapped_lines(f"! {note}", width, hanging=2)
     if plan["safety"]:
-        lines += terminal.wrapped_lines(
+        lines += screen.wrapped_lines(
             f"A safety rule trips: {'rollback' if back else 'apply'} needs --force, and the endpoint's name typed.",
             width,
         )
     summary = SUMMARIES[action]
     if back and action == "no_op":
         summary = "No changes: the endpoint already is as it was before."
-    terminal.print_lines(out, [*lines, (summary, "bold"), ("", "")])
+    screen.print_lines(out, [*lines, (summary, "bold"), ("", "")])
 
 
 def _diff_lines(diff: Sequence[Mapping[str, Any]], width: int) -> Iterator[Line]:
@@ -87,7 +87,7 @@ def _diff_lines(diff: Sequence[Mapping[str, Any]], width: int) -> Iterator[Line]
         text = f"{mark} {one_line(name)}: {_change_text(one)}"
         if one.get("reason"):
             text += f" ({one['reason']})"
-        for line, style in terminal.wrapped_lines(
+        for line, style in screen.wrapped_lines(
             text, width - 4, hanging=4, style=_mark_style(mark)
         ):
             yield f"    {line}", style
@@ -95,9 +95,9 @@ def _diff_lines(diff: Sequence[Mapping[str, Any]], width: int) -> Iterator[Line]
 
 def show_steps(receipt: Mapping[str, Any]) -> None:
     """Print what a receipt tells so far."""
-    terminal.show_lines([f"{receipt['endpoint']} on {receipt['host']}: going on from the receipt"])
+    screen.show_lines([f"{receipt['endpoint']} on {receipt['host']}: going on from the receipt"])
     for step in receipt["steps"]:
-        terminal.show_lines([f"  {step['at']}  {step['what']}: {step['result']}"])
+        screen.show_lines([f"  {step['at']}  {step['what']}: {step['result']}"])
 
 
 def show_receipt(receipt: Mapping[str, Any], path: str) -> None:
@@ -105,14 +105,14 @@ def show_receipt(receipt: Mapping[str, Any], path: str) -> None:
     last = receipt["steps"][-1]["result"]
     lines = [f"{receipt['endpoint']}: {last}"]
     if "nothing to do" in last:
-        terminal.show_lines(lines)
+        screen.show_lines(lines)
         return
     lines.append(f"written: {path}, audit.jsonl")
     if receipt["plan"]["action"] == "update":
         lines.append(f"to check later: ptplan verify {path}; to go back: ptplan rollback {path}")
     elif receipt["plan"]["action"] == "create":
         lines.append(f"to check later: ptplan verify {path}. {create_text(receipt['plan'])}.")
-    terminal.show_lines(lines)
+    screen.show_lines(lines)
 
 
 def show_drift(receipt: Mapping[str, Any], found: Drift, path: str) -> None:
@@ -122,21 +122,21 @@ def show_drift(receipt: Mapping[str, Any], found: Drift, path: str) -> None:
     )
     name = f"{receipt['endpoint']} on {receipt['host']}"
     if found.drifted:
-        terminal.show_lines([f"{name}: DRIFTED from what was applied at {at}"])
-        out = terminal.console()
+        screen.show_lines([f"{name}: DRIFTED from what was applied at {at}"])
+        out = screen.console()
         rows = [one._asdict() for one in found.differences]
-        terminal.print_lines(out, [*_diff_lines(rows, terminal.width_of(out)), ("", "")])
+        screen.print_lines(out, [*_diff_lines(rows, screen.width_of(out)), ("", "")])
     else:
-        terminal.show_lines([f"{name}: as applied at {at}"])
+        screen.show_lines([f"{name}: as applied at {at}"])
     if found.notes:
-        terminal.show_lines(list(found.notes), mark="!")
+        screen.show_lines(list(found.notes), mark="!")
     if found.drifted:
         back = (
             f"; to go back to what was before the apply: ptplan rollback {path}"
             if receipt["plan"]["action"] == "update"
             else ""
         )
-        terminal.show_lines(
+        screen.show_lines(
             [
                 f"to put back what was applied: plan again from its recommendation, and apply that{back}"
             ]
