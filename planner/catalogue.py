@@ -1,7 +1,6 @@
 """What is publicly known of the models on sale: names, chunk sizes, tariffs, retirements; dated, never live.
 
-Reads `catalogue.toml` beside this file. A chunk and a price are joined only where both were seen
-together; everything else is listed as a candidate and left to the user. Asks no workspace.
+Reads `catalogue.toml` beside this file. Asks no workspace.
 """
 
 from __future__ import annotations
@@ -14,13 +13,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from simulations.cost import Price
 from simulations.errors import CatalogueError
 from simulations.scenario import Service
 from simulations.services import default_service
 
 Kind = Literal["token_chunks", "model_units", "pay_per_token"]
-Tier = Literal["scaling", "entry"]
 
 MAX_QUERIES_PER_S = 200.0
 """Default limit of provisioned throughput per workspace. Source: docs.databricks.com, foundation-model-apis/limits,
@@ -143,33 +140,58 @@ class StepChoice:
         return f"{self.step_units} model units"
 
 
+# ------------------------------------------------------------------------------------------ the file
+
+
 @dataclass(frozen=True, slots=True)
-class Pairing:
-    """A size and an hourly rate that may belong together.
+class Source:
+    """Where a number comes from, and of when it is (ISO 8601, empty where unknown)."""
 
-    Args:
-        size: tokens per second of a chunk, or model units of a step.
-        kind: which of the two.
-        tier: the tariff the rate is listed under.
-        dbu_per_h, usd_per_chunk_hour: the rate.
-        seen_together: whether somebody saw this size at this rate; otherwise it is a guess.
-        size_source: where the size comes from.
-    """
-
-    size: int
-    kind: Kind
-    tier: str
-    dbu_per_h: float
-    usd_per_chunk_hour: float
-    seen_together: bool
-    size_source: str
+    text: str
+    date: str
 
     def __str__(self) -> str:
-        unit = "tokens/s" if self.kind == "token_chunks" else "model units"
-        return (
-            f"{self.size} {unit} at {self.dbu_per_h:g} DBU/h ({self.tier}) = "
-            f"{self.usd_per_chunk_hour:.2f} USD/h"
-        )
+        return f"{self.text}, {self.date}" if self.date else self.text
+
+
+class Catalogue(NamedTuple):
+    """The file: models by their own name and, in lower case, by every name; USD per DBU by cloud and region."""
+
+    models: Mapping[str, Model]
+    by_name: Mapping[str, Model]
+    usd_per_dbu: Mapping[str, Mapping[str, float]]
+    sources: Mapping[str, Source]
+
+
+@cache
+def catalogue() -> Catalogue:
+    """Return the file, read once."""
+    document = tomllib.loads(Path(__file__).with_name("catalogue.toml").read_text(encoding="utf-8"))
+    sources = {key: Source(**table) for key, table in document["sources"].items()}
+    models = {
+        name: _model(name, table, sources=sources) for name, table in document["model"].items()
+    }
+    by_name = {
+        name.lower(): model for model in models.values() for name in (model.name, *model.aliases)
+    }
+    return Catalogue(models, by_name, document["usd_per_dbu"], sources)
+
+
+def _model(name: str, table: dict[str, Any], *, sources: Mapping[str, Source]) -> Model:
+    def cite(row: dict[str, Any]) -> dict[str, Any]:
+        source = sources[row["source"]]
+        return {**row, "source": source.text, "date": source.date}
+
+    step = table.get("unit_step")
+    return Model(
+        name=name,
+        **{
+            **table,
+            "aliases": tuple(table.get("aliases", ())),
+            "chunks": tuple(ChunkSighting(**cite(row)) for row in table.get("chunks", ())),
+            "unit_step": UnitStep(**cite(step)) if step else None,
+        },
+    )
 
 
 # ------------------------------------------------------------------------------------------ finding a model
@@ -181,7 +203,7 @@ def models() -> dict[str, Model]:
     >>> "system.ai.llama_v3_3_70b_instruct" in models()
     True
     """
-    return dict(_catalogue().models)
+    return dict(catalogue().models)
 
 
 def parse_model_name(text: str) -> ModelName:
@@ -223,7 +245,7 @@ def find_model(name: str) -> Model:
             "--chunk-tokens-per-s N, and --base-model NAME or --service FILE"
         )
     _refuse_retired(model)
-    sources = _catalogue().sources
+    sources = catalogue().sources
     if model.instruct:
         raise CatalogueError(
             f"model {name} is a base model, and only the Instruct variant of a Llama can be served from "
@@ -429,160 +451,6 @@ def step_of(
     )
 
 
-# ------------------------------------------------------------------------------------------ money
-
-
-def dbu_price(cloud: str, region: str) -> float:
-    """Return the list price of a DBU of model serving in US dollars.
-
-    Raises:
-        CatalogueError: the cloud or the region is not in the table; near names are given.
-
-    Source: list prices of 2026-04-10, Premium; see catalogue.toml.
-
-    >>> dbu_price("aws", "eu-central-1")
-    0.084
-    """
-    clouds = _catalogue().usd_per_dbu
-    regions = clouds.get(cloud.lower())
-    if regions is None:
-        raise CatalogueError(f"cloud is {cloud!r}; must be one of {', '.join(clouds)}")
-    usd = regions.get(region.lower())
-    if usd is None:
-        near = difflib.get_close_matches(region.lower(), regions, n=3) or list(regions)
-        raise CatalogueError(
-            f"no price of a DBU is known for {cloud} {region} (nearest: {', '.join(near)}); give --usd-per-dbu X"
-        )
-    return usd
-
-
-def pairings(
-    model: Model,
-    *,
-    cloud: str = "aws",
-    region: str = "us-east-1",
-    usd_per_dbu: float | None = None,
-) -> list[Pairing]:
-    """Return every size seen with every hourly rate listed, and whether the two were seen together.
-
-    Raises:
-        CatalogueError: the price of a DBU is not known there.
-
-    >>> for pairing in pairings(find_model("system.ai.llama_v3_3_70b_instruct")):
-    ...     print(pairing, pairing.seen_together)
-    1580 tokens/s at 342.857 DBU/h (scaling) = 24.00 USD/h False
-    1580 tokens/s at 85.714 DBU/h (entry) = 6.00 USD/h False
-    9500 tokens/s at 342.857 DBU/h (scaling) = 24.00 USD/h False
-    9500 tokens/s at 85.714 DBU/h (entry) = 6.00 USD/h False
-    """
-    usd = dbu_price(cloud, region) if usd_per_dbu is None else usd_per_dbu
-    sizes: list[tuple[int, str, float | None]]
-    if model.kind == "model_units":
-        step = model.unit_step
-        sizes = [(step.units, step.source, None)] if step else []
-    else:
-        newest_first = sorted(model.chunks, key=lambda sighting: sighting.date, reverse=True)
-        sizes = [(s.tokens_per_s, s.source, s.dbu_per_h) for s in newest_first]
-    return [
-        Pairing(
-            size=size,
-            kind=model.kind,
-            tier=tier,
-            dbu_per_h=dbu_per_h,
-            usd_per_chunk_hour=_usd(dbu_per_h, usd),
-            seen_together=dbu_per_h == seen_dbu_per_h,
-            size_source=source,
-        )
-        for size, source, seen_dbu_per_h in sizes
-        for tier, dbu_per_h in _rates(model, cloud).items()
-    ]
-
-
-def price_of(
-    model: Model,
-    chunk: ChunkChoice | StepChoice,
-    *,
-    cloud: str = "aws",
-    region: str = "us-east-1",
-    tier: Tier = "scaling",
-    dbu_per_chunk_hour: float | None = None,
-    usd_per_dbu: float | None = None,
-    usd_per_chunk_hour: float | None = None,
-    input_price: float | None = None,
-    output_price: float | None = None,
-) -> tuple[Price, list[str]]:
-    """Return what a chunk (or a step of units) and tokens cost, and notes on what is not known.
-
-    The catalogue's rate is used only for a size that was seen together with it. For any other size, and for one
-    that the user gave, the rate must be given too; until then `usd_per_chunk_hour` is None and a note lists
-    what the candidates would cost.
-
-    Args:
-        dbu_per_chunk_hour, usd_per_chunk_hour: the user's rate, one of the two.
-        usd_per_dbu: the user's price of a DBU, for contracts and regions that are not in the table.
-        input_price, output_price: US dollars per million tokens at pay-per-token.
-
-    Raises:
-        CatalogueError: both rates are given, an amount is negative, or the price of a DBU is not known.
-
-    >>> model = find_model("system.ai.meta_llama_v3_1_8b_instruct")
-    >>> price, notes = price_of(model, chunk_of(model))
-    >>> price.usd_per_chunk_hour, notes
-    (7.42, [])
-    """
-    if tier not in ("scaling", "entry"):
-        raise CatalogueError(f"price tier is {tier!r}; must be scaling or entry")
-    if dbu_per_chunk_hour is not None and usd_per_chunk_hour is not None:
-        raise CatalogueError("give --dbu-per-chunk-hour or --usd-per-chunk-hour, not both")
-    for flag, amount in (
-        ("--dbu-per-chunk-hour", dbu_per_chunk_hour),
-        ("--usd-per-dbu", usd_per_dbu),
-    ):
-        if amount is not None and not 0 <= amount < float("inf"):
-            raise CatalogueError(f"{flag} is {amount}; must be a number >= 0")
-    sources = _catalogue().sources
-    usd, usd_source, date = usd_per_dbu, "USD/DBU given by the user", ""
-    if usd is None:
-        usd, date = dbu_price(cloud, region), sources["dbu"].date
-        usd_source = f"USD/DBU in {cloud} {region} ({sources['dbu']})"
-    seen_dbu_per_h = chunk.dbu_per_h if isinstance(chunk, ChunkChoice) else None
-    if model.dbu_per_h.get(tier, seen_dbu_per_h) != seen_dbu_per_h:
-        seen_dbu_per_h = None  # seen at another tier's rate
-
-    notes: list[str] = []
-    assumed = True
-    if usd_per_chunk_hour is not None:
-        source, date, assumed = "given by the user", "", False
-    elif dbu_per_chunk_hour is not None:
-        usd_per_chunk_hour = _usd(dbu_per_chunk_hour, usd)
-        source = f"{dbu_per_chunk_hour:g} DBU/h given by the user, {usd:g} {usd_source}"
-        assumed = usd_per_dbu is None
-    elif seen_dbu_per_h is not None:
-        usd_per_chunk_hour = _usd(seen_dbu_per_h, usd)
-        source = (
-            f"{seen_dbu_per_h:g} DBU/h seen with {chunk} ({chunk.source}, {chunk.date}), "
-            f"{usd:g} {usd_source}"
-        )
-    else:
-        source = "not known"
-        notes.append(_no_price(model, chunk, cloud=cloud, usd_per_dbu=usd))
-    if input_price is None and model.input_dbu_per_million is not None:
-        source += f"; pay-per-token: {sources['rates']}"
-
-    def per_million(given: float | None, dbu: float | None) -> float | None:
-        return given if given is not None or dbu is None else _usd(dbu, usd)
-
-    price = Price(
-        usd_per_chunk_hour=usd_per_chunk_hour,
-        input_usd_per_million=per_million(input_price, model.input_dbu_per_million),
-        output_usd_per_million=per_million(output_price, model.output_dbu_per_million),
-        source=source,
-        date=date,
-        assumed=assumed,
-    )
-    return price, notes
-
-
 # ------------------------------------------------------------------------------------------ warnings
 
 
@@ -596,7 +464,7 @@ def model_warnings(model: Model) -> list[str]:
         return []
     return [
         f"{model.name} is sold by the legacy tokens/s workflow, which Databricks has deprecated in favour of model "
-        f"units for newer models ({_catalogue().sources['tokens']})"
+        f"units for newer models ({catalogue().sources['tokens']})"
     ]
 
 
@@ -611,66 +479,17 @@ def query_rate_warning(peak_queries_per_s: float) -> str | None:
     return (
         f"the peak of {peak_queries_per_s:g} queries/s is above the default limit of "
         f"{MAX_QUERIES_PER_S:g} queries/s per workspace for provisioned throughput "
-        f"({_catalogue().sources['limits']}); ask Databricks to raise it"
-    )
-
-
-# ------------------------------------------------------------------------------------------ the file
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    text: str
-    date: str
-
-    def __str__(self) -> str:
-        return f"{self.text}, {self.date}" if self.date else self.text
-
-
-class _Catalogue(NamedTuple):
-    models: Mapping[str, Model]
-    by_name: Mapping[str, Model]
-    usd_per_dbu: Mapping[str, Mapping[str, float]]
-    sources: Mapping[str, _Source]
-
-
-@cache
-def _catalogue() -> _Catalogue:
-    document = tomllib.loads(Path(__file__).with_name("catalogue.toml").read_text(encoding="utf-8"))
-    sources = {key: _Source(**table) for key, table in document["sources"].items()}
-    models = {
-        name: _model(name, table, sources=sources) for name, table in document["model"].items()
-    }
-    by_name = {
-        name.lower(): model for model in models.values() for name in (model.name, *model.aliases)
-    }
-    return _Catalogue(models, by_name, document["usd_per_dbu"], sources)
-
-
-def _model(name: str, table: dict[str, Any], *, sources: Mapping[str, _Source]) -> Model:
-    def cite(row: dict[str, Any]) -> dict[str, Any]:
-        source = sources[row["source"]]
-        return {**row, "source": source.text, "date": source.date}
-
-    step = table.get("unit_step")
-    return Model(
-        name=name,
-        **{
-            **table,
-            "aliases": tuple(table.get("aliases", ())),
-            "chunks": tuple(ChunkSighting(**cite(row)) for row in table.get("chunks", ())),
-            "unit_step": UnitStep(**cite(step)) if step else None,
-        },
+        f"({catalogue().sources['limits']}); ask Databricks to raise it"
     )
 
 
 def _lookup(name: str) -> Model | None:
-    return _catalogue().by_name.get(name.lower())
+    return catalogue().by_name.get(name.lower())
 
 
 def _near(name: str) -> str:
     """Return which names a user may have meant; those that can be bought before others."""
-    by_name = _catalogue().by_name
+    by_name = catalogue().by_name
     wanted, plain = name.lower(), _plain(name)
     near = [known for known in by_name if known.startswith(wanted)]
     near += difflib.get_close_matches(wanted, by_name, n=3, cutoff=0.8)
@@ -698,33 +517,5 @@ def _refuse_retired(model: Model) -> None:
         since = f"since {model.retired_on}" if model.retired_on else "(since when is not known)"
         raise CatalogueError(
             f"model {model.name} ({model.family}) is retired {since} and can no longer be served; "
-            f"the replacement is named in {_catalogue().sources['retirements']}"
+            f"the replacement is named in {catalogue().sources['retirements']}"
         )
-
-
-def _rates(model: Model, cloud: str) -> dict[str, float]:
-    """Return the hourly rates of a model by tier. `entry` is not offered on GCP (source: rates)."""
-    return {
-        tier: dbu_per_h
-        for tier, dbu_per_h in model.dbu_per_h.items()
-        if not (tier == "entry" and cloud.lower() == "gcp")
-    }
-
-
-def _usd(dbu: float, usd_per_dbu: float) -> float:
-    """Return DBU in US dollars, to a millionth, since neither factor is known better."""
-    return round(dbu * usd_per_dbu, 6)
-
-
-def _no_price(
-    model: Model, chunk: ChunkChoice | StepChoice, *, cloud: str, usd_per_dbu: float
-) -> str:
-    rates = [
-        f"{dbu:g} DBU/h ({tier}) = {_usd(dbu, usd_per_dbu):.2f} USD/h"
-        for tier, dbu in _rates(model, cloud).items()
-    ]
-    listed = f"; candidates: {', '.join(rates)}" if rates else ""
-    return (
-        f"no price: {chunk} of {model.name} was never seen together with an hourly rate{listed}; "
-        "give --dbu-per-chunk-hour X or --usd-per-chunk-hour X"
-    )

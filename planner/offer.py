@@ -12,18 +12,15 @@ from typing import Literal
 from planner.catalogue import (
     ChunkChoice,
     Model,
-    Pairing,
     StepChoice,
-    Tier,
     chunk_of,
     model_for,
     model_warnings,
-    pairings,
     parse_model_name,
-    price_of,
     service_of,
     step_of,
 )
+from planner.prices import Pairing, Tier, pairings, price_of
 from simulations.capacity import Capacity, ModelUnits, TokenChunks
 from simulations.cost import Price
 from simulations.errors import CapacityError, CatalogueError

@@ -11,18 +11,16 @@ from planner.catalogue import (
     ModelName,
     StepChoice,
     chunk_of,
-    dbu_price,
     find_model,
     model_for,
     model_warnings,
     models,
-    pairings,
     parse_model_name,
-    price_of,
     query_rate_warning,
     service_of,
     step_of,
 )
+from planner.prices import dbu_price, pairings, price_of
 from simulations.errors import CatalogueError
 from simulations.services import named_service
 
