@@ -5,19 +5,16 @@ Thin over `planner.endpoint`: files and flags in, a prompt, exit codes out. Heav
 
 from __future__ import annotations
 
-import signal
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from planner.commands.carrying_out import approve, begin, carry_out, refusal_audited, show
 from planner.flags import Config, Form, GroupedCommand, Json, Quiet, takes
 from planner.version import version
-from simulations.errors import InputError, PtplanError, Refused, Stopped
+from simulations.errors import InputError, Refused
 
 WORKSPACE, SAFETY = "Workspace", "Safety"
 
@@ -284,7 +281,7 @@ def apply(
             )
         if not as_json:
             show_steps(receipt)
-        _carry_out(
+        carry_out(
             _connect(workspace),
             receipt,
             file,
@@ -304,7 +301,7 @@ def apply(
         from planner import artifacts
 
         made = _planned(artifacts.read(file), wish, burst, planning, cost, connected)
-    with _refusal_audited(made, out, verb="apply"):
+    with refusal_audited(made, out, verb="apply"):
         if made["host"] != connected.host:
             raise Refused(
                 f"the plan is for {made['host']}, and this is {connected.host}; nothing was sent; check --host and "
@@ -313,16 +310,14 @@ def apply(
     before = receipts.read(out) if out.exists() else None
     if before is not None and before["plan_sha256"] == made["sha256"] and before["phase"] != "new":
         # The same plan again: go on, or find that nothing is left to do.
-        _carry_out(
-            connected, before, out, timeout_s, verb="apply", as_json=as_json, quiet=act.quiet
-        )
+        carry_out(connected, before, out, timeout_s, verb="apply", as_json=as_json, quiet=act.quiet)
         return
     live = connected.get(made["endpoint"])
-    _show(made, as_json=as_json, asks=not act.auto_approve)
-    with _refusal_audited(made, out, verb="apply"):
+    show(made, as_json=as_json, asks=not act.auto_approve)
+    with refusal_audited(made, out, verb="apply"):
         done = require_current(made, live, _now())
         if not done:
-            _approve(made, auto_approve=act.auto_approve, force=act.force, verb="apply")
+            approve(made, auto_approve=act.auto_approve, force=act.force, verb="apply")
     if done and before is not None:
         # A receipt that may be wanted for going back is not replaced by one that did nothing.
         screen.show_text(
@@ -331,7 +326,7 @@ def apply(
             else f"{made['endpoint']}: already as planned; nothing to do\n"
         )
         return
-    _begin(connected, made, out, timeout_s, verb="apply", as_json=as_json, quiet=act.quiet)
+    begin(connected, made, out, timeout_s, verb="apply", as_json=as_json, quiet=act.quiet)
 
 
 @app.command(cls=GroupedCommand)
@@ -393,18 +388,18 @@ def rollback(
     if out.absolute() == receipt.absolute():
         raise InputError(f"--out is {out}, the receipt that is rolled back; choose another")
     files.require_writable(out.parent)
-    with _refusal_audited(data["plan"], out, verb="rollback"):
+    with refusal_audited(data["plan"], out, verb="rollback"):
         if data["plan"]["action"] == "create":
             raise Refused(create_text(data["plan"]))
         connected = _connect(workspace)
         live = connected.get(data["endpoint"])
         terms = _terms(connected.host, burst, cost, valid_for="1h")
         made = plan_rollback(data, live, terms)
-    _show(made, as_json=as_json, asks=not act.auto_approve)
-    with _refusal_audited(made, out, verb="rollback"):
+    show(made, as_json=as_json, asks=not act.auto_approve)
+    with refusal_audited(made, out, verb="rollback"):
         if not require_current(made, live, _now()):
-            _approve(made, auto_approve=act.auto_approve, force=act.force, verb="rollback")
-    _begin(connected, made, out, timeout_s, verb="rollback", as_json=as_json, quiet=act.quiet)
+            approve(made, auto_approve=act.auto_approve, force=act.force, verb="rollback")
+    begin(connected, made, out, timeout_s, verb="rollback", as_json=as_json, quiet=act.quiet)
 
 
 @app.command(cls=GroupedCommand)
@@ -524,125 +519,6 @@ def _terms(
         valid_s=terms.VALID_S if valid_for is None else _duration(valid_for, "--valid-for"),
         most_cost_increase=safety.MOST_COST_INCREASE if share is None else share,
     )
-
-
-def _show(made: dict[str, Any], *, as_json: bool, asks: bool) -> None:
-    """Print a plan; also where stdout is for a program, if somebody is asked to approve it."""
-    from planner.terminal.plan import show_plan
-
-    if asks or not as_json:
-        show_plan(made, stderr=as_json)
-
-
-@contextmanager
-def _refusal_audited(made: dict[str, Any], out: Path, *, verb: str) -> Iterator[None]:
-    """Let a plan that is refused before it has a receipt leave its line beside where that would be."""
-    from planner.endpoint import receipts
-    from planner.endpoint.clock import SystemClock
-
-    try:
-        yield
-    except (InputError, Refused) as error:
-        receipts.audit_refusal(out, made, SystemClock(), error, verb=verb)
-        raise
-
-
-@contextmanager
-def _ended_like_by_ctrl_c() -> Iterator[None]:
-    """Take the signals by which a terminal or a batch system ends a process for Ctrl-C, unless they are ignored."""
-    taken = [
-        number
-        for name in ("SIGTERM", "SIGHUP")
-        if (number := getattr(signal, name, None)) and signal.getsignal(number) == signal.SIG_DFL
-    ]
-    for number in taken:
-        signal.signal(number, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        for number in taken:
-            signal.signal(number, signal.SIG_DFL)
-
-
-def _approve(made: dict[str, Any], *, auto_approve: bool, force: bool, verb: str) -> None:
-    """Ask, unless told not to.
-
-    Raises:
-        Refused: a safety rule trips, and it is not forced.
-        InputError: the answer is no, or nobody is there to answer.
-    """
-    from planner.endpoint.gate import require_safe
-
-    require_safe(made, force=force)
-    if auto_approve:
-        return
-    name = made["endpoint"]
-    wanted = name if made["safety"] else "yes"
-    what = f"the endpoint's name, {name}," if made["safety"] else "yes"
-    doing = "apply this to" if verb == "apply" else "roll back"
-    sys.stderr.write(f"{doing} {name} on {made['host']}? Type {what} to go on: ")
-    sys.stderr.flush()
-    answer = sys.stdin.readline()
-    if not answer:
-        sys.stderr.write("\n")
-        raise InputError("nobody answered, so nothing was sent; in a script give --auto-approve")
-    if answer.strip() != wanted:
-        raise InputError("not approved; nothing was sent")
-
-
-def _begin(
-    connected: Any,
-    made: dict[str, Any],
-    path: Path,
-    timeout_s: float,
-    *,
-    verb: str,
-    as_json: bool,
-    quiet: bool,
-) -> None:
-    """Carry out a plan of which nothing is done yet."""
-    from planner.endpoint import receipts
-    from planner.terminal import screen
-
-    aside = receipts.make_room(path, made["sha256"])
-    if aside is not None and not as_json:
-        screen.show_lines([f"the receipt that was at {path} is now {aside}"])
-    receipt = receipts.begun(made, version=version())
-    _carry_out(connected, receipt, path, timeout_s, verb=verb, as_json=as_json, quiet=quiet)
-
-
-def _carry_out(
-    connected: Any,
-    receipt: dict[str, Any],
-    path: Path,
-    timeout_s: float,
-    *,
-    verb: str,
-    as_json: bool,
-    quiet: bool,
-) -> None:
-    from planner import files
-    from planner.endpoint.clock import SystemClock
-    from planner.endpoint.receipts import Journal
-    from planner.endpoint.rollout import carry_out
-    from planner.terminal import screen
-    from planner.terminal.plan import show_receipt
-
-    clock = SystemClock()
-    journal = Journal(path, receipt, clock, verb=verb)
-    try:
-        with _ended_like_by_ctrl_c(), screen.progress(quiet=quiet or as_json) as tell:
-            done = carry_out(connected, journal, clock=clock, timeout_s=timeout_s, tell=tell)
-    except KeyboardInterrupt:
-        raise Stopped(f"stopped; to go on: ptplan apply {path}") from None
-    except PtplanError:
-        if as_json and path.exists():
-            screen.show_text(files.to_json(journal.sealed()))
-        raise
-    if as_json:
-        screen.show_text(files.to_json(done))
-    else:
-        show_receipt(done, str(path))
 
 
 def _only_with_recommendation(context: typer.Context, what: str) -> None:
