@@ -5,10 +5,14 @@ The commands themselves are in `planner.commands`.
 
 from __future__ import annotations
 
+import atexit
+import os
 import sys
+import threading
+from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -38,11 +42,14 @@ app.registered_commands += app_command.commands.registered_commands
 
 def main() -> None:
     """Run a command and leave with its exit code; every error is one line."""
+    # Closed by whoever called: what is printed goes nowhere.
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         # A file name need not be text, and a terminal need not know every character.
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(run(sys.argv[1:]))
+    _leave(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
@@ -68,6 +75,10 @@ def run(arguments: list[str]) -> int:
     except MemoryError:
         complain("out of memory; take a shorter trace")
         return 1
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        return _unprinted(error)
     except (KeyboardInterrupt, typer.Abort):
         code = STOPPED
     if code == STOPPED:
@@ -75,9 +86,35 @@ def run(arguments: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
+def _leave(code: int) -> NoReturn:
+    """End the process without freeing every object first, which takes a second after a search.
+
+    As `multiprocessing` ends its own: what is registered for the end is done, and what is printed is out.
+    """
+    if threading.active_count() > 1:
+        sys.exit(code)
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        code = code or _unprinted(error)
+    with suppress(OSError):
+        sys.stderr.flush()
+    os._exit(code)
+
+
+def _unprinted(error: OSError) -> int:
+    """Return the exit code where stdout took nothing more; who left before the end wanted no more."""
+    if isinstance(error, BrokenPipeError):
+        return 0
+    complain(f"stdout cannot be written to ({error.strerror or error}); print to somewhere else")
+    return 1
+
+
 def complain(text: str) -> None:
     """Print an error in one line on stderr."""
-    sys.stderr.write(f"ptplan: {one_line(text)}\n")
+    with suppress(OSError):
+        sys.stderr.write(f"ptplan: {one_line(text)}\n")
 
 
 def _flags_of(command: Any) -> dict[str, set[str]]:

@@ -629,3 +629,40 @@ def test_a_terminal_that_knows_only_ascii_gets_what_it_can_show(folder):
     done = processes("recommend", "log.csv", *MODEL, "--out", "out", env=ascii_only)
     assert (done.returncode, done.stderr) == (0, "")
     assert "documentation's sample  2\\u20133" in done.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("arguments", [("--version",), ("convert", "log.csv", "--to", "azure")])
+def test_a_disk_that_is_full_is_told_in_one_line(arguments, folder):
+    command = [sys.executable, "-m", "planner.cli", *arguments]
+    if "convert" in arguments:
+        command += ["--out", "other.csv"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr.startswith("ptplan: stdout cannot be written to (")
+    assert done.stderr.count("\n") == 1
+    assert Path("other.csv").exists() == ("convert" in arguments)
+
+
+def test_who_closes_stdout_wants_the_files_alone(folder):
+    command = f"{shlex.quote(sys.executable)} -m planner.cli convert log.csv --to azure --out other.csv >&-"
+    done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert Path("other.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "others", ["", "threading.Thread(target=time.sleep, args=(0.2,)).start(); "]
+)
+def test_what_is_registered_for_the_end_is_done_at_the_end(others):
+    """The process ends without freeing what it holds; nothing else is left out."""
+    script = (
+        "import atexit, sys, threading, time; from planner import cli; "
+        f"atexit.register(print, 'last'); {others}sys.argv = ['ptplan', 'nonsense']; cli.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (1, "last\n")
+    assert done.stderr.startswith("ptplan: No such command")
