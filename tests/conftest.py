@@ -6,16 +6,18 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 collect_ignore_glob = [
     "measured/*"
 ]  # how measured files were made, by tools that are not installed
 
-# No deadline: the first example of a test may compile the kernel. In CI the draws are the same
-# every time, so that a change is judged by what it did; everywhere else they are fresh.
-settings.register_profile("fresh", deadline=None, print_blob=True)
-settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True)
+# Nothing is timed: the first example of a test may compile the kernel, and the machine may be busy.
+# In CI the draws are the same every time, so that a change is judged by what it did; everywhere
+# else they are fresh.
+UNTIMED = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fresh", UNTIMED)
+settings.register_profile("ci", UNTIMED, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "fresh")
 
 

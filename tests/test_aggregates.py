@@ -43,7 +43,7 @@ def refusal(path: Path, **how: object) -> str:
 @settings(
     max_examples=25,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     word=st.sampled_from(list(SECONDS)),

@@ -8,7 +8,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from planner.cli import run
@@ -117,7 +117,7 @@ def check_what_is_read_back(rows, model, promise: list[str], behaviour: list[str
         event("scales" if low < high else "fixed")
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(requests(), models(), promises(), behaviours())
 def test_what_is_asked_for_is_whole_chunks(rows, model, promise, behaviour):
     """60 logs, models, promises and endpoints, through the command and back from the file."""
@@ -125,7 +125,7 @@ def test_what_is_asked_for_is_whole_chunks(rows, model, promise, behaviour):
 
 
 @pytest.mark.slow
-@settings(max_examples=600, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=600)
 @given(requests(), models(), promises(), behaviours())
 def test_what_is_asked_for_is_whole_chunks_at_length(rows, model, promise, behaviour):
     """Ten times as many."""

@@ -498,17 +498,17 @@ def test_a_run_that_is_cancelled_frees_its_place_whatever_it_is_at(
     app, client, trace_url, monkeypatch
 ):
     """What comes after the search tells of itself too, from threads, and is stopped by that."""
-    at_it = threading.Event()
+    at_it, go_on = threading.Event(), threading.Event()
     real = runs.recommend
 
     def slowly(*given, progress, **more):
-        """Recommend as ever, but take time over what would change the answer."""
+        """Recommend as ever, but stay at what would change the answer until it is cancelled."""
 
         def tell(what, n):
             progress(what, n)
             if what == "what would change the answer":
                 at_it.set()
-                time.sleep(0.2)
+                assert go_on.wait(60)
 
         return real(*given, progress=tell, **more)
 
@@ -526,6 +526,7 @@ def test_a_run_that_is_cancelled_frees_its_place_whatever_it_is_at(
         time.sleep(0.02)
     for url in urls:
         assert "Cancelled" in client.post(f"{url}/cancel", timeout=30).text
+    go_on.set()
     while any(run.busy for run in app.gate.site.desk.runs.everything()):
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -604,7 +604,10 @@ JSON_CELLS = [
 ]
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=50,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     cells=st.lists(st.lists(st.sampled_from(JSON_CELLS), min_size=3, max_size=3), max_size=8),
     noise=st.lists(st.sampled_from(["", " ", "#", "\x01", "\x0b", "\ufeff", "{}", "é"])),

@@ -10,7 +10,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, event, given, settings
+from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from strategies import scenarios, traces
@@ -220,7 +220,7 @@ def test_a_future_depends_on_its_number_and_seed_alone(law, numbers, growth):
     assert len(seeds) == len(numbers)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(traces(max_requests=30), scenarios(), st.integers(1, 500))
 def test_kernel_and_reference_agree_where_the_first_request_comes_late(trace, scenario, steps):
     """The horizon begins before the first arrival, with decisions, start-ups and bills going on."""

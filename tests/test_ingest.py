@@ -33,7 +33,8 @@ OWN = "arrival_s,input_tokens,output_tokens"
 
 # A read takes 50 ms, nearly all of it DuckDB starting: fewer examples than elsewhere.
 in_one_folder = settings(
-    max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=50,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

@@ -591,7 +591,10 @@ def test_a_report_is_drawn_from_the_file_alone(written):
 
 
 @given(st.data())
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=200,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 def test_a_changed_byte_is_found_out(written, tmp_path, data):
     text = written.read_text(encoding="utf-8")
     place = data.draw(st.integers(0, len(text) - 1))

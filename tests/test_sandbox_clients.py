@@ -201,7 +201,7 @@ def test_sdk_waits_until_the_time_is_over():
 
         def advance(told):
             assert told.state.config_update is serving.EndpointStateConfigUpdate.IN_PROGRESS
-            requests.post(f"{running.url}/sandbox/advance", json={"seconds": 20}, timeout=5)
+            requests.post(f"{running.url}/sandbox/advance", json={"seconds": 20}, timeout=30)
 
         made = wait.result(callback=advance)
         assert made.state.ready is serving.EndpointStateReady.READY
@@ -318,7 +318,7 @@ def test_the_documented_script_runs(workspace):
     """But for its two slips: a header that is misspelt, and a line that begins with `.json()`."""
     headers = {"Content-Type": "text/json", "Authorization": f"Bearer {TOKEN}"}
     path = f"api/2.0/serving-endpoints/get-model-optimization-info/{SAMPLE_MODEL}/3"
-    info = requests.get(url=f"{workspace.url}/{path}", headers=headers, timeout=5).json()
+    info = requests.get(url=f"{workspace.url}/{path}", headers=headers, timeout=30).json()
     assert info["optimizable"]
     chunk_size = info["throughput_chunk_size"]
     data = {
@@ -335,7 +335,7 @@ def test_the_documented_script_runs(workspace):
         },
     }
     answer = requests.post(
-        url=f"{workspace.url}/api/2.0/serving-endpoints", json=data, headers=headers, timeout=5
+        url=f"{workspace.url}/api/2.0/serving-endpoints", json=data, headers=headers, timeout=30
     )
     assert answer.status_code == 200
     told = workspace.workspace.get("prov-throughput-endpoint")["config"]["served_entities"][0]
@@ -357,9 +357,9 @@ def test_curl_creates(workspace):
 def test_a_slash_at_the_end_changes_nothing(workspace):
     url, headers = f"{workspace.url}/api/2.0/serving-endpoints", {"Authorization": "Bearer x"}
     made = requests.post(
-        f"{url}/", json=body_of(), headers=headers, timeout=5, allow_redirects=False
+        f"{url}/", json=body_of(), headers=headers, timeout=30, allow_redirects=False
     )
     assert made.status_code == 200
     for path in ("", "/", "/chat", "/chat/"):
-        told = requests.get(url + path, headers=headers, timeout=5, allow_redirects=False)
+        told = requests.get(url + path, headers=headers, timeout=30, allow_redirects=False)
         assert told.status_code == 200

@@ -177,7 +177,9 @@ def test_a_small_space_is_always_proved(landscape):
 
 
 @given(landscapes())
-@settings(max_examples=200, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(
+    max_examples=200, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow]
+)
 def test_an_unproved_answer_is_no_dearer_than_its_neighbours(landscape):
     found, tried = replace(landscape, max_trials=1).search()
     assume(not found.proved and found.best is not None)
