@@ -20,7 +20,7 @@ from simulations.run import COMPLETED, NO_CHUNK, REFUSED_LENGTH, SPILLED, Run, i
 from simulations.ticks import NEVER, TICKS_PER_S
 
 
-@settings(max_examples=600)
+@settings(max_examples=400)
 @given(traces(), scenarios())
 def test_every_law_holds_in_every_run(trace, scenario):
     run = simulate(trace, scenario)

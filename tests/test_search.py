@@ -365,7 +365,7 @@ def check_against_every_range(question) -> None:
 SLOW_DRAWS = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 
 
-@settings(max_examples=250, suppress_health_check=SLOW_DRAWS)
+@settings(max_examples=160, suppress_health_check=SLOW_DRAWS)
 @given(questions(max_requests=20))
 def test_recommend_gives_what_trying_every_range_gives(question):
     """250 endpoints with every policy on and off, up to 8 chunks."""

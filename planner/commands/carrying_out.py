@@ -126,7 +126,8 @@ def carry_out(
         raise Stopped(f"stopped; to go on: ptplan apply {path}") from None
     except PtplanError:
         if as_json and path.exists():
-            screen.show_text(files.to_json(journal.sealed()))
+            # As it lies there: another may be at it, and what could not be written is not so.
+            screen.show_text(path.read_text(encoding="utf-8"))
         raise
     if as_json:
         screen.show_text(files.to_json(done))
