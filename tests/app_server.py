@@ -68,7 +68,7 @@ class Running:
 
     def exchange(self, request: bytes) -> bytes:
         """Send bytes, and return all that comes back."""
-        with closing(socket.create_connection(("127.0.0.1", self.port), timeout=30)) as wire:
+        with closing(socket.create_connection(("127.0.0.1", self.port), timeout=120)) as wire:
             wire.sendall(request)
             parts = []
             while part := wire.recv(65_536):
@@ -97,6 +97,8 @@ def running_app(
         where=lambda: workspace_url,
     )
     server = listening.server_of(gate)
+    # A connection that a stalled test comes back to is still there.
+    server.config.timeout_keep_alive = 3600
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
@@ -105,7 +107,7 @@ def running_app(
         yield Running(listening.url_of(listener), gate, folder, port)
     finally:
         server.should_exit = True
-        thread.join(timeout=20)
+        thread.join(timeout=120)
         listener.close()
         assert not thread.is_alive()
 
@@ -136,7 +138,7 @@ def planned(client: requests.Session, run_url: str, endpoint: str = "chat") -> s
 
 def ended(client: requests.Session, apply_url: str) -> dict[str, Any]:
     """Wait until an apply has ended, and return its receipt."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 180
     while 'id="state"' not in (page := client.get(apply_url, timeout=30).text):
         assert time.monotonic() < deadline, page
         time.sleep(0.05)

@@ -23,7 +23,6 @@ from app_server import HEADER, QUESTION, ask, bring, ended, log_of, planned, run
 from rehearsal import SALE, TOKENS_MODEL, UNITS_MODEL, served
 from workspace import TOKEN, running_workspace
 
-from planner import listening
 from planner.app import asked, reader, runs, serving, whatif
 from planner.app.desk import MOST_AT_ONCE
 from planner.app.gate import MOST_UPLOAD_BYTES
@@ -200,14 +199,15 @@ def test_an_upload_that_does_not_come_is_given_up(tmp_path):
         cookie = "; ".join(f"{key}={value}" for key, value in client.cookies.get_dict().items())
         head = (
             f"POST /traces HTTP/1.1\r\nHost: 127.0.0.1:{app.port}\r\nOrigin: {app.url}\r\nCookie: {cookie}\r\n"
-            'Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 9000\r\n\r\n--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n1,'
+            "Connection: close\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: "
         )
-        answer = app.exchange(head.encode())
+        body = f'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n{log_of(60)}\r\n--b--\r\n'
+        answer = app.exchange(f"{head}9000\r\n\r\n{body[:100]}".encode())
         assert answer.startswith(b"HTTP/1.1 408")
         assert b"stopped half way" in answer
-        # A page that waits for events after its body is not given up.
-        trace = bring(client, app.url, log_of(60))
-        assert trace.status_code == 200
+        # One that came whole is not given up, however long it is read.
+        answer = app.exchange(f"{head}{len(body)}\r\n\r\n{body}".encode())
+        assert answer.startswith(b"HTTP/1.1 303")
 
 
 def test_a_form_is_small(app, client, trace_url):
@@ -265,7 +265,7 @@ def test_names_and_models_that_are_markup_stay_text(app, client):
     run = client.post(
         f"{trace.url}/runs", data=QUESTION | {"model": model, "base_model": ""}, timeout=60
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while "Looking for" in (page := client.get(run.url, timeout=30).text):
         assert time.monotonic() < deadline
     for text in (trace.text, page, client.get(app.url, timeout=30).text):
@@ -463,7 +463,7 @@ def test_of_what_ifs_that_overtake_each_other_only_the_last_is_simulated(
     def slow(made, wanted):
         looked.append(wanted.growth)
         began.set()
-        assert go_on.wait(30)
+        assert go_on.wait(300)
         return look(made, wanted)
 
     monkeypatch.setattr(whatif, "look", slow)
@@ -482,11 +482,13 @@ def test_of_what_ifs_that_overtake_each_other_only_the_last_is_simulated(
     answers = []
     with ThreadPoolExecutor(6) as pool:
         first = pool.submit(ask_for, 1.0)
-        assert began.wait(30)
+        assert began.wait(300)
         others = []
         for n, growth in enumerate((1.5, 2.0, 2.5, 3.0), start=2):
             others.append(pool.submit(ask_for, growth))
+            deadline = time.monotonic() + 180
             while latest.asked < before + n:
+                assert time.monotonic() < deadline
                 time.sleep(0.005)
         go_on.set()
         answers = [one.result() for one in (first, *others)]
@@ -508,33 +510,36 @@ def test_a_run_that_is_cancelled_frees_its_place_whatever_it_is_at(
             progress(what, n)
             if what == "what would change the answer":
                 at_it.set()
-                assert go_on.wait(60)
+                assert go_on.wait(300)
 
         return real(*given, progress=tell, **more)
 
     monkeypatch.setattr(runs, "recommend", slowly)
+    everything = app.gate.site.desk.runs.everything
+    for run in everything():
+        run.wait(300)
     asked = QUESTION | {"sensitivity": "on"}
     urls = []
     for _ in range(MOST_AT_ONCE):
         urls.append(client.post(f"{trace_url}/runs", data=asked, timeout=60).url)
-    assert at_it.wait(60)
+    assert at_it.wait(300)
     refused = client.post(f"{trace_url}/runs", data=asked, timeout=60)
     assert "questions are being answered already" in refused.text
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while "what would change the answer" not in client.get(urls[0], timeout=30).text:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     for url in urls:
         assert "Cancelled" in client.post(f"{url}/cancel", timeout=30).text
     go_on.set()
-    while any(run.busy for run in app.gate.site.desk.runs.everything()):
+    while any(run.busy for run in everything()):
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
 def test_a_model_that_is_not_known_ends_in_a_sentence(app, client, trace_url):
     run = client.post(f"{trace_url}/runs", data={"model": "ml.no.such"}, timeout=60)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while "No answer" not in (page := client.get(run.url, timeout=30).text):
         assert time.monotonic() < deadline
     assert "ml.no.such" in page
@@ -606,7 +611,7 @@ def test_the_command_prints_an_address_that_lets_in_and_keeps_its_token_to_itsel
         assert requests.get(found[1], timeout=30).status_code == 401
     finally:
         process.send_signal(signal.SIGINT)
-        printed, complained = process.communicate(timeout=20)
+        printed, complained = process.communicate(timeout=180)
     assert (process.returncode, complained) == (130, "ptplan: stopped\n")
     assert found[2] not in printed + complained
 
@@ -777,8 +782,11 @@ def test_behind_a_proxy_it_acts_with_the_users_token_and_else_reads(workspace, h
 
 def test_started_as_the_platform_starts_it_each_user_has_his_own(sandbox, tmp_path):
     """The real process, with the environment and the headers of a Databricks App."""
-    with closing(listening.bind(0)) as free:
-        port = free.getsockname()[1]
+    # Bound and not listening: nobody else gets the port, and the app may still have it.
+    free = socket.socket()
+    free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    free.bind(("127.0.0.1", 0))
+    port = free.getsockname()[1]
     own = {
         "DATABRICKS_APP_PORT": str(port),
         "DATABRICKS_APP_NAME": "ptplan",
@@ -804,6 +812,7 @@ def test_started_as_the_platform_starts_it_each_user_has_his_own(sandbox, tmp_pa
         "x_request_id": "7",
     }
     printed = process.stdout.readline()
+    free.close()
     try:
         assert "behind the proxy of Databricks Apps" in printed
         assert "token=" not in printed
@@ -834,7 +843,7 @@ def test_started_as_the_platform_starts_it_each_user_has_his_own(sandbox, tmp_pa
         assert requests.get(url, timeout=30).status_code == 403
     finally:
         process.terminate()
-        printed += process.communicate(timeout=15)[0]
+        printed += process.communicate(timeout=180)[0]
     assert TOKEN not in printed
     assert "app-secret" not in printed
 
@@ -854,7 +863,7 @@ def ask_behind(session: requests.Session, hosted, trace_path: str) -> str:
         f"{hosted.url}{trace_path}/runs", data=QUESTION, timeout=60, allow_redirects=False
     )
     path = answer.headers["location"]
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while 'id="act"' not in session.get(f"{hosted.url}{path}", timeout=60).text:
         assert time.monotonic() < deadline
         time.sleep(0.05)

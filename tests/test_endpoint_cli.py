@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rehearsal import OTHER_MODEL, SALE, TOKENS_MODEL, chunks, recommendation, served, units
@@ -20,6 +23,7 @@ from planner import files
 from planner.cli import run
 from planner.endpoint import receipts
 from planner.endpoint.emit import FORMATS
+from planner.endpoint.sandbox import wire
 
 SECRET = "dapi0123456789abcdef-never-written"
 
@@ -247,6 +251,15 @@ def test_a_file_that_is_something_else_is_refused_in_one_line(command, content, 
 # --- a kill ---------------------------------------------------------------------------------
 
 
+def until(true: Callable[[], object], process: subprocess.Popen | None = None) -> None:
+    """Wait for something, which a process must live to see."""
+    deadline = time.monotonic() + 180
+    while not true():
+        assert process is None or process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
 @pytest.mark.parametrize(
     ("phase", "method"),
     [
@@ -256,31 +269,48 @@ def test_a_file_that_is_something_else_is_refused_in_one_line(command, content, 
     ],
 )
 @pytest.mark.parametrize("moment", ["before", pytest.param("after", marks=pytest.mark.slow)])
-def test_a_killed_apply_is_resumed_and_creates_nothing_twice(phase, method, moment, running):
-    running.workspace.timings = Timings(create_s=1.5, update_s=1.0)
+def test_a_killed_apply_is_resumed_and_creates_nothing_twice(
+    phase, method, moment, running, monkeypatch
+):
+    """The sandbox answers no sooner than the apply is dead."""
+    running.workspace.timings = Timings(create_s=3600.0, update_s=3600.0)
     assert run(["plan", "recommendation.json"]) == 0
+    dead = threading.Event()
+
+    async def held(_: float) -> None:
+        while not dead.is_set():
+            await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(wire, "asyncio", SimpleNamespace(sleep=held))
+    # The look before the prompt is the first question; the one in the phase is the second.
+    skip = 1 if method == "GET" else 0
     if method:
         running.fault(
-            "slow",
-            moment,
-            method=method,
-            path="/serving-endpoints",
-            # Of the questions, each is slow for a while, whichever is asked in that phase.
-            seconds=1 if method == "GET" else 3,
-            times=8 if method == "GET" else 1,
+            "slow", moment, method=method, path="/serving-endpoints", skip=skip, times=1, seconds=1
         )
     process = subprocess.Popen(
         [sys.executable, "-m", "planner.cli", "apply", "plan.json", "--auto-approve", "--quiet"]
     )
-    deadline = time.monotonic() + 60
     path = Path("receipt.json")
-    while not (path.exists() and receipts.read(path)["phase"] == phase):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait(timeout=20) == -signal.SIGKILL
-    time.sleep(3.5 if method else 0)  # What was under way on the wire arrives, or not.
+    try:
+        until(
+            lambda: (
+                path.exists()
+                and receipts.read(path)["phase"] == phase
+                and (not method or running.sandbox.faults.listed()[0]["seen"] > skip)
+            ),
+            process,
+        )
+        process.send_signal(signal.SIGKILL)
+        assert process.wait(timeout=180) == -signal.SIGKILL
+    finally:
+        dead.set()
+    if method:
+        # What was under way on the wire has arrived.
+        until(lambda: any(e.fault and e.handled for e in running.exchanges(method)))
+    running.workspace.timings = INSTANT
+    running.workspace.advance(3601)
+    running.clear_faults()
     assert receipts.read(path)["state"] == "in_progress"
     assert run(["apply", "receipt.json", "--auto-approve", "--quiet"]) == 0
     done = receipts.read(path)
@@ -303,12 +333,9 @@ def test_ctrl_c_leaves_a_receipt_and_says_how_to_go_on(running):
         text=True,
     )
     path = Path("receipt.json")
-    deadline = time.monotonic() + 60
-    while not (path.exists() and receipts.read(path)["phase"] == "sent"):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: path.exists() and receipts.read(path)["phase"] == "sent", process)
     process.send_signal(signal.SIGINT)
-    _, complained = process.communicate(timeout=20)
+    _, complained = process.communicate(timeout=180)
     assert process.returncode == 130
     assert complained.endswith("ptplan: stopped; to go on: ptplan apply receipt.json\n")
     assert receipts.read(path)["state"] == "in_progress"
@@ -325,12 +352,9 @@ def test_a_batch_system_that_ends_it_is_told_how_to_go_on(running):
         text=True,
     )
     path = Path("receipt.json")
-    deadline = time.monotonic() + 60
-    while not (path.exists() and receipts.read(path)["phase"] == "sent"):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: path.exists() and receipts.read(path)["phase"] == "sent", process)
     process.terminate()
-    _, complained = process.communicate(timeout=20)
+    _, complained = process.communicate(timeout=180)
     assert process.returncode == 130
     assert complained.endswith("ptplan: stopped; to go on: ptplan apply receipt.json\n")
     assert '"outcome": "interrupted"' in Path("audit.jsonl").read_text()

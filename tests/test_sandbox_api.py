@@ -61,7 +61,7 @@ def test_schemathesis_finds_no_fault_in_thousands_of_requests(tmp_path):
 
 def test_the_document_holds_the_api_and_no_control_route():
     with running_workspace() as running:
-        document = requests.get(f"{running.url}/openapi.json", timeout=10).json()
+        document = requests.get(f"{running.url}/openapi.json", timeout=120).json()
     page = PAGE.read_text(encoding="utf-8")
     assert not any(path.startswith(CONTROL) for path in document["paths"])
     for path in document["paths"]:

@@ -36,8 +36,8 @@ def workspace(serving_workspace, monkeypatch):
         "DATABRICKS_TOKEN": TOKEN,
         "DATABRICKS_CONFIG_FILE": "/dev/null",
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
-        "MLFLOW_DATABRICKS_ENDPOINT_HTTP_RETRY_TIMEOUT": "5",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
+        "MLFLOW_DATABRICKS_ENDPOINT_HTTP_RETRY_TIMEOUT": "60",
     }.items():
         monkeypatch.setenv(name, value)
     yield serving_workspace

@@ -106,6 +106,8 @@ def running_workspace(
     )
     listener = listening.bind(0)
     serving = server.server_of(sandbox)
+    # A connection that a stalled test comes back to is still there.
+    serving.config.timeout_keep_alive = 3600
     thread = threading.Thread(target=serving.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
@@ -114,7 +116,7 @@ def running_workspace(
         yield Running(listening.url_of(listener), sandbox, clock, told)
     finally:
         serving.should_exit = True
-        thread.join(timeout=10)
+        thread.join(timeout=120)
         listener.close()
         assert not thread.is_alive()
 
@@ -141,10 +143,10 @@ class Process:
                 break
         else:
             raise AssertionError(self.process.communicate()[1])
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while True:
             try:
-                requests.get(f"{self.url}/sandbox", timeout=5)
+                requests.get(f"{self.url}/sandbox", timeout=120)
                 return
             except requests.ConnectionError:
                 assert time.monotonic() < deadline
@@ -160,7 +162,7 @@ class Process:
 
     def _end(self, number: int) -> str:
         self.process.send_signal(number)
-        printed, complained = self.process.communicate(timeout=20)
+        printed, complained = self.process.communicate(timeout=180)
         self.complained = complained
         return printed
 
@@ -180,11 +182,11 @@ def workspace_process(*flags: str, cwd: Path | None = None) -> Iterator[Process]
 
 @contextmanager
 def sdk_client(url: str, token: str = TOKEN, **given: Any) -> Iterator[Any]:
-    """Yield a WorkspaceClient that gives up after seconds and not minutes, and close its connections."""
+    """Yield a WorkspaceClient that has patience with a busy machine, and close its connections."""
     from databricks.sdk import WorkspaceClient
     from databricks.sdk.core import Config
 
-    given = {"retry_timeout_seconds": 10, "http_timeout_seconds": 2, **given}
+    given = {"retry_timeout_seconds": 300, "http_timeout_seconds": 60, **given}
     client = WorkspaceClient(config=Config(host=url, token=token, **given))
     try:
         yield client
