@@ -117,7 +117,7 @@ def check_what_is_read_back(rows, model, promise: list[str], behaviour: list[str
         event("scales" if low < high else "fixed")
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(requests(), models(), promises(), behaviours())
 def test_what_is_asked_for_is_whole_chunks(rows, model, promise, behaviour):
     """60 logs, models, promises and endpoints, through the command and back from the file."""

@@ -64,7 +64,7 @@ def any_traces(draw: st.DrawFn) -> Trace:
 
 
 @settings(
-    max_examples=50,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

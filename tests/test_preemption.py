@@ -71,7 +71,7 @@ def test_many_drawings_under_pressure_preempt():
     assert share(pressed(), preempts) > MANY
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(pressed())
 def test_kernel_equals_reference_under_memory_pressure(case):
     trail = both(case)
@@ -92,7 +92,7 @@ def test_many_sleepy_endpoints_wake_up():
     assert share(sleepy(), wakes_up) > MANY
 
 
-@settings(max_examples=250)
+@settings(max_examples=150)
 @given(sleepy())
 def test_kernel_equals_reference_when_the_last_chunk_goes(case):
     trail = both(case)
@@ -113,7 +113,7 @@ def test_many_windows_are_full_for_some():
     assert share(turned_away(), finds_the_window_full) > MANY
 
 
-@settings(max_examples=250)
+@settings(max_examples=150)
 @given(turned_away())
 def test_kernel_equals_reference_when_clients_come_back_to_the_window(case):
     trail = both(case)

@@ -26,7 +26,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("[0-9][0-9]_*.py"))
 VARIATIONS = ("meta_llama_v3_1_8b_instruct:4", "llama_v3_3_70b_instruct:1")
 """Recommendations of the README beside the worked example; like the examples in LONG, they are for `make slow`."""
 
-LONG = ("03_start_delay.py", "05_apply.py")
+LONG = ("01_recommend.py", "03_start_delay.py", "05_apply.py")
 
 CONSOLE = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^\$ (?P<command>(?:.*\\\n)*.*)\n(?P<output>(?:(?!\$ ).*\n)*)", re.MULTILINE)
