@@ -87,7 +87,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _leave(code: int) -> NoReturn:
-    """End the process without freeing every object first, which takes a second after a search.
+    """End the process without freeing every object first, which takes most of a second after a search.
 
     As `multiprocessing` ends its own: what is registered for the end is done, and what is printed is out.
     """

@@ -108,6 +108,7 @@ def carry_out(
     as_json: bool,
     quiet: bool,
 ) -> None:
+    """Carry a plan out from wherever its receipt says it stopped, and print the receipt."""
     from planner import files
     from planner.endpoint import rollout
     from planner.endpoint.clock import SystemClock
